@@ -1,0 +1,54 @@
+"""`stackctl deploy`: start a scenario and prove it by use."""
+
+from typing import Annotated
+
+import typer
+
+from stackctl.cli.options import (
+    Global,
+    Name,
+    Port,
+    ScenarioName,
+    Set,
+    docker_runtime,
+    home,
+    scenario_and_settings,
+)
+
+
+def deploy(
+    scenario: ScenarioName,
+    given: Set = None,
+    name: Name = None,
+    port: Port = None,
+    timeout: Annotated[
+        float, typer.Option(help="seconds for the services to become ready", min=1)
+    ] = 180,
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="do not check the stack by use at the end")
+    ] = False,
+) -> None:
+    """Start a scenario, wait until it is ready, and check it by use.
+
+    What is there already is changed only where it differs; `stackctl plan` shows that first.
+    """
+    from stackctl import client
+    from stackctl.console import say, working
+    from stackctl.operations.deploy import deploy as deploy_stack
+
+    found, effective = scenario_and_settings(scenario, given, name, port)
+    stack = home().stack(effective.settings.name)
+    with working(f"deploying {stack.name}"):
+        done = deploy_stack(
+            stack, found, effective, docker_runtime(),
+            progress=say, timeout=timeout, check=not no_check,
+        )  # fmt: skip
+    if not done:
+        say("nothing to do: the stack is as it should be")
+    settings = effective.settings
+    at_home = f" --home {str(Global.home)!r}" if Global.home else ""
+    typer.echo(
+        f"Tracking URI  {client.tracking_uri(found, settings, stack.data(settings.data))}\n"
+        f"UI            {client.ui_address(settings)}\n"
+        f'In a shell    eval "$(stackctl{at_home} env {stack.name})"'
+    )

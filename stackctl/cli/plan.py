@@ -1,0 +1,52 @@
+"""`stackctl plan`: what deploy would do, each step with its cause."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from stackctl.cli.options import (
+    Global,
+    Name,
+    Port,
+    ScenarioName,
+    Set,
+    docker_runtime,
+    home,
+    scenario_and_settings,
+)
+
+
+def plan(
+    scenario: ScenarioName,
+    given: Set = None,
+    name: Name = None,
+    port: Port = None,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option(
+            "--detailed-exitcode", help="exit 0: nothing to do, 1: an error, 2: something to do"
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Print what deploy would do, and how the files would change. Changes nothing."""
+    from stackctl.operations.deploy import prepare
+    from stackctl.plan import diff
+    from stackctl.secrets import redact
+
+    Global.errors_exit_1 = detailed_exitcode
+    found, effective = scenario_and_settings(scenario, given, name, port)
+    stack = home().stack(effective.settings.name)
+    wanted = prepare(stack, found, effective, docker_runtime())
+    changes = redact(diff(wanted.bundle, wanted.files), stack.secrets.values())
+    if as_json:
+        steps = [asdict(step) for step in wanted.plan.steps]
+        typer.echo(json.dumps({"stack": stack.name, "steps": steps, "diff": changes}, indent=2))
+    else:
+        if wanted.files and changes:
+            typer.echo(f"{changes}\n")
+        typer.echo(str(wanted.plan))
+    if detailed_exitcode and wanted.plan:
+        raise typer.Exit(2)

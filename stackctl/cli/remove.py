@@ -1,0 +1,46 @@
+"""`stackctl remove`: take a stack away, and keep its data."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from stackctl.cli.options import StackName, deployed, docker_runtime
+
+
+def remove(
+    stack: StackName = None,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="delete its data, secrets and settings too")
+    ] = False,
+    confirm: Annotated[
+        str | None,
+        typer.Option("--confirm", help="the stack's name, instead of being asked", metavar="NAME"),
+    ] = None,
+) -> None:
+    """Take a stack's services away; a later deploy finds its data.
+
+    With --volumes everything is deleted, after you typed the stack's name.
+    """
+    from stackctl.console import say
+    from stackctl.errors import UserError
+    from stackctl.operations import remove as operation
+
+    found, _ = deployed(stack)
+    runtime = docker_runtime()
+    if not volumes:
+        operation.remove(found, runtime, progress=say)
+        return
+    if confirm is None:
+        if not sys.stdin.isatty():
+            raise UserError(
+                "nobody is there to confirm that data is deleted",
+                hint=f"give --confirm {found.name}; nothing was deleted",
+            )
+        say(f"This deletes for ever:\n{operation.losses(found, runtime)}")
+        confirm = typer.prompt(f"Type {found.name} to delete it", default="", show_default=False)
+    if confirm != found.name:
+        raise UserError(
+            f"{confirm!r} is not the stack's name {found.name!r}", hint="nothing was deleted"
+        )
+    operation.remove_with_data(found, runtime, progress=say)

@@ -1,0 +1,46 @@
+"""`stackctl render`: the files of a stack, without deploying it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stackctl.cli.options import (
+    Name,
+    Port,
+    ScenarioName,
+    Set,
+    home,
+    scenario_and_settings,
+)
+
+
+def render(
+    scenario: ScenarioName,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="folder; standard output where not given")
+    ] = None,
+    given: Set = None,
+    name: Name = None,
+    port: Port = None,
+) -> None:
+    """Write compose.yaml, entrypoint scripts, Dockerfile and .env of a scenario.
+
+    The files name the secrets' files, which `stackctl secrets init` makes; they hold no secret.
+    """
+    from stackctl.console import say
+    from stackctl.operations.deploy import place_of
+    from stackctl.render import render as render_bundle
+    from stackctl.runtimes.base import Identity
+    from stackctl.stack import write_files
+
+    found, effective = scenario_and_settings(scenario, given, name, port)
+    stack = home().stack(effective.settings.name)
+    bundle = render_bundle(found, effective, place_of(stack, effective, Identity.of_this_process()))
+    if output is None:
+        for path, (text, _) in bundle.files.items():
+            if not path.endswith(".lock"):
+                typer.echo(f"# --- {path}\n{text}")
+        return
+    write_files(output, bundle.files)
+    say(f"wrote {len(bundle.files)} files to {output}")

@@ -1,0 +1,51 @@
+"""`stackctl scenarios`: list them, or show one as a diagram."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from stackctl.cli.options import complete_scenario, home
+
+
+class DiagramFormat(StrEnum):
+    """How a scenario is drawn."""
+
+    text = "text"
+    mermaid = "mermaid"
+
+
+def scenarios(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="show this one as a diagram", autocompletion=complete_scenario,
+                       metavar="SCENARIO"),
+    ] = None,
+    format_: Annotated[
+        DiagramFormat, typer.Option("--format", help="how the diagram is drawn")
+    ] = DiagramFormat.text,
+) -> None:  # fmt: skip
+    """List the scenarios, or show one: client, server, stores, and what flows between them."""
+    from stackctl import diagram, scenario
+
+    own = home().scenarios
+    if name is not None:
+        draw = diagram.mermaid if format_ is DiagramFormat.mermaid else diagram.text
+        typer.echo(draw(scenario.load(name, own)))
+        return
+    from rich.table import Table
+
+    from stackctl.console import out
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("scenario", no_wrap=True)
+    for column in ("backend store", "artifact store", "written by"):
+        table.add_column(column)
+    table.add_column("port", justify="right", no_wrap=True)
+    for found in scenario.load_all(own).values():
+        ports = [str(v) for k, v in found.settings.items() if k in ("port", "artifacts_port")]
+        table.add_row(
+            found.name, found.backend_store.label, found.artifact_store.label,
+            found.writer, ", ".join(ports) or "5000",
+        )  # fmt: skip
+    out().print(table)

@@ -1,0 +1,116 @@
+"""`stackctl show`: the stacks, or one of them in full."""
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackctl.cli.options import StackName, as_deployed, deployed, docker_runtime, home
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from stackctl.overview import Overview
+
+
+def show(
+    stack: StackName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="look again every two seconds")] = False,
+) -> None:
+    """List the stacks; with a name: services, ports, volumes, secrets, disk use and addresses."""
+    stack = stack or os.environ.get("STACKCTL_STACK")
+    if stack is None:
+        _list(as_json)
+        return
+    from stackctl.overview import look
+
+    found, manifest = deployed(stack)
+    scenario, effective = as_deployed(found, manifest)
+    runtime = docker_runtime()
+    if watch:
+        from rich.live import Live
+
+        with Live(_page(look(found, scenario, effective.settings, runtime))) as live:
+            while True:
+                time.sleep(2)
+                live.update(_page(look(found, scenario, effective.settings, runtime)))
+    seen = look(found, scenario, effective.settings, runtime)
+    if as_json:
+        typer.echo(json.dumps(seen.as_json(), indent=2))
+        return
+    from stackctl.console import out
+
+    out().print(_page(seen))
+
+
+def _list(as_json: bool) -> None:
+    from stackctl.console import out, say
+    from stackctl.errors import MachineError
+    from stackctl.overview import brief
+
+    where = home()
+    runtime = None
+    if where.stacks():
+        try:
+            runtime = docker_runtime()
+        except MachineError as error:
+            say(f"states are as last known: {error}")
+    rows = [brief(stack, runtime) for stack in where.stacks()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        say(f"no stack was deployed from {where.path}; run: stackctl deploy scenario-3b")
+        return
+    from rich.table import Table
+
+    table = Table("stack", "scenario", "state", "UI", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row.values())
+    out().print(table)
+
+
+def _page(seen: "Overview") -> "Group":
+    from rich.console import Group
+    from rich.markup import escape
+    from rich.table import Table
+
+    from stackctl.console import size
+
+    facts = Table.grid(padding=(0, 2))
+    manifest = seen.manifest
+    for key, value in (
+        ("stack", f"{manifest.name} ({seen.state})"),
+        ("scenario", manifest.scenario),
+        ("runtime", manifest.runtime),
+        ("tracking URI", seen.tracking_uri),
+        ("UI", seen.ui),
+        ("MLflow", manifest.mlflow),
+        ("deployed", manifest.deployed_at),
+        ("home", seen.home),
+        ("data", f"{manifest.data} ({size(seen.data_bytes)})" if manifest.data else ""),
+        ("networks", ", ".join(seen.networks)),
+    ):
+        if value:
+            facts.add_row(key, escape(value))
+    services = Table("service", "state", "ports", "image", box=None, pad_edge=False)
+    for service in seen.services:
+        services.add_row(
+            service.name, str(service), ", ".join(service.ports), escape(service.image)
+        )
+    parts: list[Table | str] = [facts, "", services]
+    if seen.volumes:
+        volumes = Table("volume", "size", box=None, pad_edge=False)
+        for name, used in seen.volumes.items():
+            volumes.add_row(name, size(used))
+        parts += ["", volumes]
+    if seen.secrets:
+        secrets = Table("secret", "mode", "changed", "state", box=None, pad_edge=False)
+        for secret in seen.secrets:
+            changed = secret.changed.strftime("%Y-%m-%d %H:%M") if secret.changed else ""
+            secrets.add_row(secret.name, secret.mode, changed, secret.problem or "ok")
+        parts += ["", secrets]
+    return Group(*parts)

@@ -1,0 +1,115 @@
+"""What a client of a stack needs to set. No value of a secret is among it: clients read files."""
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackctl.scenario import Scenario
+from stackctl.settings import Settings, dotenv_quoted
+from stackctl.stack import Stack
+
+CREDENTIALS = "aws_credentials"
+
+
+@dataclass(frozen=True)
+class ClientEnvironment:
+    """Variables of a client.
+
+    Attributes:
+        values: Plain ones.
+        files: Variables whose value is the content of a file.
+        unset: Variables that would override these.
+    """
+
+    values: dict[str, str]
+    files: dict[str, Path] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+
+    def shell(self) -> str:
+        """Lines for a POSIX shell: `eval "$(stackctl env)"`."""
+        lines = [f"unset {name}" for name in self.unset]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in self.values.items()]
+        lines += [
+            f'export {name}="$(cat {shlex.quote(str(path))})"' for name, path in self.files.items()
+        ]
+        return "\n".join(lines)
+
+    def powershell(self) -> str:
+        """Lines for PowerShell."""
+
+        def quoted(value: str) -> str:
+            return "'" + value.replace("'", "''") + "'"
+
+        lines = [f"Remove-Item Env:{n} -ErrorAction SilentlyContinue" for n in self.unset]
+        lines += [f"$Env:{name} = {quoted(value)}" for name, value in self.values.items()]
+        lines += [
+            f"$Env:{name} = Get-Content -Raw {quoted(str(path))}"
+            for name, path in self.files.items()
+        ]
+        return "\n".join(lines)
+
+    def dotenv(self) -> str:
+        """Lines of a .env file; variables that come from a file are left out."""
+        return "\n".join(f"{name}={dotenv_quoted(value)}" for name, value in self.values.items())
+
+
+def tracking_uri(scenario: Scenario, settings: Settings, data: Path) -> str:
+    """The client's tracking URI."""
+    if scenario.client == "store":
+        return scenario.backend_store.tracking_uri(data)
+    return ui_address(settings)
+
+
+def ui_address(settings: Settings) -> str:
+    """Where a browser on this machine finds the UI."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.bind, settings.bind)  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def client_environment(scenario: Scenario, settings: Settings, stack: Stack) -> ClientEnvironment:
+    """What a client on this machine sets to use the stack."""
+    data = stack.data(settings.data)
+    values = {"MLFLOW_TRACKING_URI": tracking_uri(scenario, settings, data)}
+    files: dict[str, Path] = {}
+    unset: tuple[str, ...] = ()
+    if scenario.client == "store":
+        values |= scenario.backend_store.client_environment(data)
+    elif settings.auth == "basic":
+        values["MLFLOW_TRACKING_USERNAME"] = "admin"
+        files["MLFLOW_TRACKING_PASSWORD"] = stack.secrets.path / "admin_password"
+    if writes_to_bucket(scenario):
+        if settings.object_store != "external":
+            base = ui_address(settings).rpartition(":")[0]
+            values["MLFLOW_S3_ENDPOINT_URL"] = f"{base}:{settings.object_store_port}"
+        elif settings.object_store_endpoint:
+            values["MLFLOW_S3_ENDPOINT_URL"] = settings.object_store_endpoint
+        if "MLFLOW_S3_ENDPOINT_URL" in values:
+            values["MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"] = "path"
+        values["AWS_DEFAULT_REGION"] = settings.region
+        values["AWS_SHARED_CREDENTIALS_FILE"] = str(stack.secrets.path / CREDENTIALS)
+        values["AWS_PROFILE"] = "default"
+        # boto3 prefers these to the file.
+        unset = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    elif scenario.artifacts == "s3":
+        # The proxy's short cuts lead to an endpoint that only the stack itself can reach
+        # (MLflow 3.15 to 3.17). stackctl's own image does not offer them; others do.
+        values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
+        values["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "false"
+    return ClientEnvironment(values, files, unset)
+
+
+def writes_to_bucket(scenario: Scenario) -> bool:
+    """Clients hold S3 keys and write artifacts themselves."""
+    return scenario.artifacts == "s3" and scenario.writer == "client"
+
+
+def write_credentials(stack: Stack, scenario: Scenario) -> None:
+    """Put the S3 keys into the form that boto3 reads, where clients need them.
+
+    So `stackctl env` names a file instead of printing a secret.
+    """
+    if not writes_to_bucket(scenario):
+        return
+    key, secret = (stack.secrets.read(n).reveal() for n in ("s3_access_key", "s3_secret_key"))
+    text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+    stack.secrets.write(CREDENTIALS, text)

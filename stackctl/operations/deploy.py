@@ -1,0 +1,281 @@
+"""Deploy: render, plan, start, prove; leave what was there before where that fails."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from stackctl import client, readiness
+from stackctl.errors import UserError
+from stackctl.operations.preflight import check_address_and_ports, check_data_folder
+from stackctl.plan import Plan, plan
+from stackctl.render import Bundle, Place, render
+from stackctl.runtimes.base import Identity, Observed, Progress, Runtime
+from stackctl.scenario import Scenario
+from stackctl.settings import Effective
+from stackctl.stack import Manifest, Stack, write_files
+from stackctl.versions import MLFLOW, version_tuple
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a deploy would start from and go to."""
+
+    stack: Stack
+    scenario: Scenario
+    effective: Effective
+    bundle: Bundle
+    observed: Observed
+    files: Mapping[str, str]
+    plan: Plan
+    data: Path | None
+
+
+def place_of(stack: Stack, effective: Effective, identity: Identity) -> Place:
+    """Where the stack's bundle lives, and whose it is."""
+    return Place(
+        home=str(stack.home.path),
+        data=str(stack.data(effective.settings.data)),
+        secrets=str(stack.secrets.path),
+        owner=stack.owner,
+        uid=identity.uid,
+        gid=identity.gid,
+        user=identity.user,
+    )
+
+
+def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Runtime) -> Prepared:
+    """Look, and decide what a deploy would do. Changes nothing.
+
+    Raises:
+        UserError: The stack is of another scenario, or its names belong to somebody else.
+    """
+    manifest = stack.manifest()
+    if manifest is not None and manifest.scenario != scenario.name:
+        raise UserError(
+            f"stack {stack.name!r} is of {manifest.scenario}, not of {scenario.name}",
+            hint="choose another name with --set name=NAME; its data stays where it is",
+        )
+    _refuse_older_mlflow(manifest, effective)
+    bundle = render(scenario, effective, place_of(stack, effective, runtime.identity()))
+    runtime.refuse_foreign(stack, bundle)
+    observed = runtime.observe(stack, bundle)
+    data = stack.data(effective.settings.data) if scenario.uses_data_folder else None
+    files = bundle_files(stack)
+    missing = [state.name for state in stack.secrets.states(list(bundle.secrets))
+               if not state.present]  # fmt: skip
+    return Prepared(
+        stack=stack,
+        scenario=scenario,
+        effective=effective,
+        bundle=bundle,
+        observed=observed,
+        files=files,
+        data=data,
+        plan=plan(
+            bundle,
+            observed,
+            files=files,
+            missing_secrets=missing,
+            settings=_changed_settings(stack, manifest, effective),
+            data=str(data) if data is not None and not data.exists() else "",
+        ),
+    )
+
+
+def deploy(
+    stack: Stack,
+    scenario: Scenario,
+    effective: Effective,
+    runtime: Runtime,
+    *,
+    progress: Progress,
+    timeout: float,
+    check: bool = True,
+) -> Plan:
+    """Make the stack what the scenario and the settings say; returns what was done.
+
+    Args:
+        stack: Which.
+        scenario: Of which scenario.
+        effective: With which settings.
+        runtime: Where.
+        progress: Told what goes on, a line each time.
+        timeout: Seconds for the services to become ready.
+        check: Make the round trip.
+
+    Raises:
+        UserError: Nothing was changed.
+        MachineError: What was there before is running again, or nothing is.
+    """
+    with stack.locked():
+        try:
+            wanted = prepare(stack, scenario, effective, runtime)
+            _refuse_what_cannot_work(wanted, runtime)
+        except BaseException:
+            _leave_no_trace(stack)
+            raise
+        if wanted.plan:
+            _carry_out(wanted, runtime, progress=progress, timeout=timeout, check=check)
+        elif check:
+            readiness.prove(stack, scenario, effective.settings, runtime, progress)
+        return wanted.plan
+
+
+def _changed_settings(
+    stack: Stack, manifest: Manifest | None, effective: Effective
+) -> dict[str, tuple[str, str, str]]:
+    """Settings that were others in the last deploy: what was a flag then is not remembered."""
+    if manifest is None or not manifest.deployed_at:
+        return {}
+    before = {key: value for key, value, _ in Effective(stack.settings(manifest), {}).rows()}
+    return {
+        key: (before.get(key, ""), value, source)
+        for key, value, source in effective.rows()
+        if before.get(key, "") != value
+    }
+
+
+def _refuse_older_mlflow(manifest: Manifest | None, effective: Effective) -> None:
+    """A newer MLflow has migrated the data, and there is no way back but a backup."""
+    if manifest is None or not manifest.mlflow or "tracking" in effective.settings.images:
+        return
+    if version_tuple(manifest.mlflow) > version_tuple(MLFLOW):
+        raise UserError(
+            f"the data of stack {manifest.name!r} was last used by MLflow {manifest.mlflow}, and "
+            f"this stackctl brings {MLFLOW}, which cannot read it",
+            hint=f"use a stackctl that brings {manifest.mlflow} or newer; nothing was changed",
+        )
+
+
+def bundle_files(stack: Stack) -> dict[str, str]:
+    """The files of the bundle that was deployed last."""
+    folder = stack.bundle
+    if not folder.is_dir():
+        return {}
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.relative_to(folder).parts[0].startswith(".new-")
+    }
+
+
+def _refuse_what_cannot_work(wanted: Prepared, runtime: Runtime) -> None:
+    stack = wanted.stack
+    check_address_and_ports(wanted.bundle, wanted.effective, wanted.observed,
+                            lambda port: runtime.port_owner(stack, port))  # fmt: skip
+    if wanted.data is not None:
+        check_data_folder(wanted.data)
+    for state in stack.secrets.states(list(wanted.bundle.secrets)):
+        if state.present:
+            stack.secrets.read(state.name)
+
+
+def _carry_out(
+    wanted: Prepared, runtime: Runtime, *, progress: Progress, timeout: float, check: bool
+) -> None:
+    stack, bundle = wanted.stack, wanted.bundle
+    before = stack.manifest()
+    manifest = _manifest(wanted, runtime)
+    with _undone_on_failure(wanted, before, runtime, progress):
+        stack.save(manifest)
+        for step in wanted.plan.steps:
+            if step.kind == "setting":
+                progress(f"setting {step.name}: {step.cause}")
+        generated = stack.secrets.ensure(list(bundle.secrets))
+        if generated:
+            progress(f"generated {', '.join(generated)} in {stack.secrets.path}")
+        client.write_credentials(stack, wanted.scenario)
+        if wanted.data is not None:
+            (wanted.data / "mlruns").mkdir(parents=True, exist_ok=True)
+        _write_bundle(stack, bundle, wanted.files)
+        runtime.obtain_images(stack, bundle, progress)
+        if wanted.plan.touches_services():
+            runtime.start(stack, bundle, timeout=timeout, progress=progress)
+        if check:
+            readiness.prove(stack, wanted.scenario, wanted.effective.settings, runtime, progress)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    version = readiness.server_version(wanted.scenario, wanted.effective.settings)
+    stack.save(
+        manifest.with_(status="deployed", mlflow=version or manifest.mlflow, deployed_at=now)
+    )
+
+
+@contextlib.contextmanager
+def _undone_on_failure(
+    wanted: Prepared, before: Manifest | None, runtime: Runtime, progress: Progress
+) -> Iterator[None]:
+    """What ran before runs again, or nothing does; Ctrl-C is a failure like any other."""
+    try:
+        yield
+    except BaseException:
+        stack = wanted.stack
+        ran = any(state.state == "running" for state in wanted.observed.services.values())
+        with contextlib.suppress(Exception):  # the first failure is the one to tell
+            if ran and wanted.files:
+                progress("putting back what ran before")
+                texts = {name: (text, _mode(name)) for name, text in wanted.files.items()}
+                write_files(stack.bundle, texts)
+                runtime.restore(stack)
+            else:
+                progress("taking away what was started")
+                fresh = frozenset(wanted.bundle.volumes) - wanted.observed.volumes
+                runtime.remove(stack, volumes=fresh if _never_ran(before) else frozenset())
+                if wanted.data is not None and wanted.plan.makes_folder:
+                    # Made moments ago, and no client was told of it yet.
+                    shutil.rmtree(wanted.data, ignore_errors=True)
+                    with contextlib.suppress(OSError):  # other stacks have theirs there
+                        (stack.home.path / "data").rmdir()
+            if before is not None:
+                stack.save(before)
+            else:
+                for step in wanted.plan.steps:
+                    if step.kind == "secret":
+                        stack.secrets.forget(step.name)
+                stack.forget()
+        raise
+
+
+def _never_ran(before: Manifest | None) -> bool:
+    return before is None or not before.deployed_at
+
+
+def _manifest(wanted: Prepared, runtime: Runtime) -> Manifest:
+    stack, settings = wanted.stack, wanted.effective.settings
+    before = stack.manifest()
+    made_before = before is not None and before.data_created and before.data == str(wanted.data)
+    return Manifest(
+        name=stack.name,
+        scenario=wanted.scenario.name,
+        runtime=runtime.name,
+        owner=stack.owner,
+        settings=settings.model_dump(mode="json"),
+        mlflow=before.mlflow if before else "",
+        data=str(wanted.data or ""),
+        data_created=made_before or (wanted.data is not None and not wanted.data.exists()),
+        secrets=wanted.bundle.secrets,
+        deployed_at=before.deployed_at if before else "",
+    )
+
+
+def _write_bundle(stack: Stack, bundle: Bundle, files: Mapping[str, str]) -> None:
+    changed = {
+        name: (text, mode) for name, (text, mode) in bundle.files.items() if files.get(name) != text
+    }
+    write_files(stack.bundle, changed)
+    for name in set(files) - set(bundle.files):
+        (stack.bundle / name).unlink()
+
+
+def _leave_no_trace(stack: Stack) -> None:
+    """A refused first deploy leaves no folder of a stack that does not exist."""
+    if stack.manifest() is None and not stack.bundle.exists():
+        shutil.rmtree(stack.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            stack.folder.parent.rmdir()
+
+
+def _mode(name: str) -> int:
+    return 0o755 if name.startswith("entrypoints/") else 0o644

@@ -1,0 +1,124 @@
+"""What can be told before anything is started: address, ports, data folder."""
+
+import errno
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from stackctl.errors import BadSetting, MachineError, PortTaken, UserError
+from stackctl.render import Bundle
+from stackctl.runtimes.base import Observed
+from stackctl.settings import Effective
+
+
+def check_address_and_ports(
+    bundle: Bundle,
+    effective: Effective,
+    observed: Observed,
+    container_on: Callable[[int], str | None],
+) -> None:
+    """The address is this machine's, and no stranger listens on the ports.
+
+    Args:
+        bundle: Says which ports are published.
+        effective: Says on which address.
+        observed: Tells the stack's own listeners.
+        container_on: Which container publishes a port; "" for the stack's own.
+
+    Raises:
+        BadSetting: The address is not of this machine.
+        PortTaken: Naming who has it.
+    """
+    settings = effective.settings
+    own = {entry for state in observed.services.values() for entry in state.ports}
+    for service in bundle.services:
+        for setting, port in service.ports.items():
+            if f"{settings.bind}:{port}" in own:
+                continue
+            failure = listen_failure(settings.bind, port)
+            if failure is None:
+                continue
+            if failure == errno.EADDRNOTAVAIL:
+                raise BadSetting(
+                    "bind",
+                    settings.bind,
+                    effective.sources.get("bind", "default"),
+                    "not an address of this machine",
+                )
+            if failure == errno.EACCES:
+                # The daemon, which publishes the port, may use what this user may not.
+                continue
+            owner = container_on(port)
+            if owner == "":
+                continue
+            raise PortTaken(setting, settings.bind, port, owner or listener(port))
+
+
+def check_data_folder(data: Path) -> None:
+    """The data folder can be written, or made, and MLflow understands its path.
+
+    MLflow takes the path as part of a URI: of a folder `a?b` it would use `a` (3.17.2), which in
+    a container may be one that does not outlive it.
+
+    Raises:
+        UserError: It cannot.
+    """
+    if bad := sorted(set(str(data)) & set("?#%")):
+        raise UserError(
+            f"data folder {data}: MLflow cannot use a path with {' or '.join(bad)}",
+            hint="choose another with --set data=DIR",
+        )
+    existing = data
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(
+            f"data folder {data}: {existing} is a file", hint="choose another with --set data=DIR"
+        )
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            # A full disk still makes files: what it refuses is content.
+            file.write(b"stackctl")
+            file.flush()
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise MachineError(
+                f"data folder {data}: no space left on the disk", hint="free some space"
+            ) from error
+        raise UserError(
+            f"data folder {data} cannot be written: {error.strerror}",
+            hint="make it yours, or choose another with --set data=DIR",
+        ) from error
+
+
+def listen_failure(address: str, port: int) -> int | None:
+    """The errno with which listening fails; None where it would work."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As the daemon's proxy does: a port in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen(1)
+        except OSError as error:
+            return error.errno
+    return None
+
+
+def listener(port: int) -> str:
+    """Who listens on `port`, as far as this user may know."""
+    import psutil
+
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            here = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and here and here.port == port:
+                if connection.pid is None:
+                    break
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        pass
+    who = "" if os.geteuid() == 0 else "; root can see which"
+    return f"another program{who}"

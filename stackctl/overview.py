@@ -1,0 +1,115 @@
+"""What `show` tells of stacks, as data."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stackctl.client import tracking_uri, ui_address
+from stackctl.errors import MachineError
+from stackctl.runtimes.base import Runtime, ServiceState
+from stackctl.scenario import Scenario
+from stackctl.secrets import SecretState
+from stackctl.settings import Settings
+from stackctl.stack import Manifest, Stack
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One stack, looked at once."""
+
+    manifest: Manifest
+    state: str
+    tracking_uri: str
+    ui: str
+    services: tuple[ServiceState, ...]
+    networks: tuple[str, ...]
+    volumes: dict[str, int]
+    data_bytes: int | None
+    secrets: tuple[SecretState, ...]
+    home: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values; a secret's value is not among what is known."""
+        return {
+            "name": self.manifest.name,
+            "scenario": self.manifest.scenario,
+            "runtime": self.manifest.runtime,
+            "state": self.state,
+            "deployed_at": self.manifest.deployed_at,
+            "mlflow": self.manifest.mlflow,
+            "tracking_uri": self.tracking_uri,
+            "ui": self.ui,
+            "home": self.home,
+            "services": [asdict(service) for service in self.services],
+            "networks": list(self.networks),
+            "volumes": self.volumes,
+            "data": self.manifest.data or None,
+            "data_bytes": self.data_bytes,
+            "secrets": [
+                {**asdict(s), "changed": s.changed and s.changed.isoformat()} for s in self.secrets
+            ],
+        }
+
+
+def state_of(manifest: Manifest, services: tuple[ServiceState, ...]) -> str:
+    """One word: `running`, `starting`, `degraded`, `stopped`, `removed` or `deploying`."""
+    if not services:
+        return manifest.status if manifest.status in ("removed", "deploying") else "stopped"
+    if all(service.settled for service in services):
+        return "running"
+    if all(service.settled or service.health == "starting" for service in services):
+        return "starting"
+    if any(service.state == "running" for service in services):
+        return "degraded"
+    return "stopped"
+
+
+def brief(stack: Stack, runtime: Runtime | None) -> dict[str, str]:
+    """One stack in one line; without a runtime its state is what was last known."""
+    manifest = stack.require_manifest()
+    state = f"{manifest.status}?"
+    if runtime is not None:
+        state = state_of(manifest, tuple(runtime.observe(stack).services.values()))
+    return {
+        "name": manifest.name,
+        "scenario": manifest.scenario,
+        "state": state,
+        "ui": ui_address(stack.settings(manifest)),
+    }
+
+
+def look(stack: Stack, scenario: Scenario, settings: Settings, runtime: Runtime) -> Overview:
+    """Everything that `show` tells of one stack."""
+    manifest = stack.require_manifest()
+    observed = runtime.observe(stack)
+    services = tuple(sorted(observed.services.values(), key=lambda service: service.name))
+    sizes = dict.fromkeys(sorted(observed.volumes), 0)
+    try:
+        sizes |= runtime.disk_use(stack)
+    except MachineError:
+        sizes = dict.fromkeys(sizes, -1)
+    data = Path(manifest.data) if manifest.data else None
+    return Overview(
+        manifest=manifest,
+        state=state_of(manifest, services),
+        tracking_uri=tracking_uri(scenario, settings, stack.data(settings.data)),
+        ui=ui_address(settings),
+        services=services,
+        networks=tuple(sorted(observed.networks)),
+        volumes=sizes,
+        data_bytes=folder_bytes(data) if data and data.is_dir() else None,
+        secrets=tuple(stack.secrets.states(list(manifest.secrets))),
+        home=str(stack.home.path),
+    )
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of the files below `folder`; what vanishes meanwhile is not counted."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
+        except OSError:
+            continue
+    return total

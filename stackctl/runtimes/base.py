@@ -1,0 +1,127 @@
+"""What every runtime can do, and what it tells of a stack."""
+
+import os
+import pwd
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from stackctl.render import Bundle
+from stackctl.stack import Stack
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """One service as it is now.
+
+    Attributes:
+        name: The service.
+        state: `running`, `restarting`, `created`, `exited`, `dead`, `paused`.
+        health: `healthy`, `unhealthy`, `starting`, or "" where it has no check.
+        exit_code: Of the last end; 0 while it runs.
+        digest: Of the definition from which it was made.
+        image: What it runs.
+        ports: Published, as `127.0.0.1:5000`.
+        out_of_memory: A process of it was ended because of its memory limit.
+    """
+
+    name: str
+    state: str
+    health: str = ""
+    exit_code: int = 0
+    digest: str = ""
+    image: str = ""
+    ports: tuple[str, ...] = ()
+    out_of_memory: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """It does what it is for: runs and is healthy, or ended well."""
+        if self.state == "exited":
+            return self.exit_code == 0
+        return self.state == "running" and self.health in ("", "healthy")
+
+    def __str__(self) -> str:
+        if self.state == "exited":
+            return f"exited ({self.exit_code})"
+        return f"{self.state}, {self.health}" if self.health else self.state
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A stack as it is now.
+
+    Attributes:
+        services: By name; a service with no container is absent.
+        volumes: Names, as in the bundle.
+        networks: Names, as in the bundle.
+        images: Those of the bundle's images that are there.
+    """
+
+    services: Mapping[str, ServiceState] = field(default_factory=dict)
+    volumes: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+    images: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """As whom containers act, so that files get the owner that the user expects."""
+
+    uid: int
+    gid: int
+    user: str
+
+    @classmethod
+    def of_this_process(cls) -> "Identity":
+        """Whoever runs stackctl."""
+        uid = os.geteuid()
+        try:
+            user = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            user = f"uid{uid}"
+        return cls(uid, os.getegid(), user)
+
+
+class Runtime(Protocol):
+    """Where a stack's services run. Nothing outside a runtime asks which one it is."""
+
+    name: str
+
+    def check(self) -> None:
+        """Raise a MachineError that says why this runtime cannot be used here."""
+
+    def identity(self) -> Identity:
+        """As whom services that share files with the user must run."""
+
+    def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:
+        """The stack as it is now; with a bundle, also which of its images are there."""
+
+    def refuse_foreign(self, stack: Stack, bundle: Bundle) -> None:
+        """Raise a UserError where something of that name belongs to somebody else."""
+
+    def obtain_images(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
+        """Build and pull what is not there."""
+
+    def start(self, stack: Stack, bundle: Bundle, *, timeout: float, progress: Progress) -> None:
+        """Make the stack what the bundle says, and wait until every service is settled."""
+
+    def restore(self, stack: Stack) -> None:
+        """Start what the files in the stack's folder say, and do not wait for it."""
+
+    def remove(self, stack: Stack, *, volumes: frozenset[str] = frozenset()) -> None:
+        """Take services and networks away, and those of the volumes that are named."""
+
+    def logs(self, stack: Stack, service: str | None, *, follow: bool, tail: int) -> Iterator[str]:
+        """Lines of the services' logs."""
+
+    def run_python(self, stack: Stack, service: str, source: str) -> str:
+        """Run Python source in a running service; returns what it printed."""
+
+    def port_owner(self, stack: Stack, port: int) -> str | None:
+        """Who publishes `port`: "" for this stack itself, a description, or None if unknown."""
+
+    def disk_use(self, stack: Stack) -> Mapping[str, int]:
+        """Bytes used by each volume of the stack."""

@@ -1,0 +1,300 @@
+"""A deployed scenario: its name, its folders, its lock and its manifest.
+
+Everything stackctl keeps lies below one *home* folder, by default the nearest folder upwards
+that holds `.stackctl/`, else the current one:
+
+    .stackctl/NAME/bundle/         the rendered files
+    .stackctl/NAME/manifest.json   what was deployed
+    .stackctl/NAME/lock            held while a command changes the stack
+    .secrets/NAME/                 one file for each secret
+    data/NAME/                     local stores, unless `data` names another folder
+"""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from stackctl.errors import MachineError, UnknownName, UserError
+from stackctl.secrets import SecretFolder
+from stackctl.settings import Settings, stored
+
+STATE_FOLDER = ".stackctl"
+
+
+class Busy(MachineError):
+    """Another process works on the same stack."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a stack between two commands.
+
+    Attributes:
+        name: The stack's name.
+        scenario: The scenario that was deployed.
+        runtime: Where its services run.
+        owner: Marks containers, volumes and networks as this stack's; it never changes.
+        status: `deploying`, `deployed`, or `removed` (the data is kept).
+        settings: The effective settings of the last deploy.
+        mlflow: The MLflow version that last ran on the data.
+        data: The data folder, where the scenario has one.
+        data_created: stackctl made the data folder, and so may delete it.
+        secrets: Names of the secrets that the stack uses.
+        deployed_at: When the last deploy ended, ISO 8601 in UTC.
+    """
+
+    name: str
+    scenario: str
+    runtime: str
+    owner: str
+    status: str = "deploying"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    mlflow: str = ""
+    data: str = ""
+    data_created: bool = False
+    secrets: tuple[str, ...] = ()
+    deployed_at: str = ""
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with some values changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder that holds a user's stacks."""
+
+    path: Path
+
+    @classmethod
+    def find(cls, given: Path | None = None) -> "Home":
+        """The folder given, else `$STACKCTL_HOME`, else the nearest that holds `.stackctl/`."""
+        named = given or (Path(value) if (value := os.environ.get("STACKCTL_HOME")) else None)
+        if named is not None:
+            if not named.is_dir():
+                raise UserError(
+                    f"home folder {str(named)!r} does not exist", hint="create it first"
+                )
+            return cls(named.resolve())
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / STATE_FOLDER).is_dir():
+                return cls(folder)
+        return cls(here)
+
+    @property
+    def scenarios(self) -> Path:
+        """The user's own scenario files."""
+        return self.path / "scenarios"
+
+    @property
+    def dotenv(self) -> Path:
+        """The user's settings file."""
+        return self.path / ".env"
+
+    def stack(self, name: str) -> "Stack":
+        """The stack `name`, deployed or not."""
+        return Stack(self, name)
+
+    def stacks(self) -> list["Stack"]:
+        """The stacks that have a manifest."""
+        folder = self.path / STATE_FOLDER
+        if not folder.is_dir():
+            return []
+        return [
+            Stack(self, entry.name)
+            for entry in sorted(folder.iterdir())
+            if (entry / "manifest.json").is_file()
+        ]
+
+    def choose(self, name: str | None) -> "Stack":
+        """The stack a command is about: the one named, else the only one there is.
+
+        Raises:
+            UnknownName: There is no stack of that name.
+            UserError: None was named, and there is none, or more than one.
+        """
+        known = [stack.name for stack in self.stacks()]
+        name = name or os.environ.get("STACKCTL_STACK")
+        if name:
+            if name not in known:
+                if not known:
+                    raise UserError(
+                        f"there is no stack {name!r}: none was deployed from {self.path}",
+                        hint="run: stackctl deploy SCENARIO",
+                    )
+                raise UnknownName("stack", name, known)
+            return self.stack(name)
+        if not known:
+            raise UserError(
+                f"no stack was deployed from {self.path}", hint="run: stackctl deploy scenario-3b"
+            )
+        if len(known) > 1:
+            raise UserError(
+                f"there are {len(known)} stacks: {', '.join(known)}", hint="name one of them"
+            )
+        return self.stack(known[0])
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of a home."""
+
+    home: Home
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Where stackctl keeps what it knows of the stack."""
+        return self.home.path / STATE_FOLDER / self.name
+
+    @property
+    def bundle(self) -> Path:
+        """The rendered files."""
+        return self.folder / "bundle"
+
+    @property
+    def secrets(self) -> SecretFolder:
+        """The stack's secrets."""
+        return SecretFolder(self.home.path / ".secrets" / self.name)
+
+    @property
+    def owner(self) -> str:
+        """The mark of this stack's containers, volumes and networks.
+
+        Derived from the home's path, and kept in the manifest from the first deploy on, so that
+        a home that was moved still owns its volumes.
+        """
+        manifest = self.manifest()
+        if manifest is not None:
+            return manifest.owner
+        return uuid.uuid5(uuid.NAMESPACE_URL, f"stackctl:{self.home.path}#{self.name}").hex
+
+    def data(self, setting: str) -> Path:
+        """The data folder, as the setting `data` names it."""
+        return self.home.path / (Path(setting).expanduser() if setting else f"data/{self.name}")
+
+    def manifest(self) -> Manifest | None:
+        """What was deployed; None where nothing was.
+
+        Raises:
+            MachineError: The file is damaged, or this user may not read it.
+        """
+        path = self.folder / "manifest.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return Manifest(**{**values, "secrets": tuple(values["secrets"])})
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError) as error:
+            raise MachineError(
+                f"{path} is damaged: {error}",
+                hint="move it away; the data and the secrets do not depend on it",
+            ) from error
+        except OSError as error:
+            raise MachineError(
+                f"{path} cannot be read: {error.strerror}",
+                hint="act as the user who deployed the stack",
+            ) from error
+
+    def require_manifest(self) -> Manifest:
+        """The manifest of a stack that exists.
+
+        Raises:
+            UserError: The stack was never deployed.
+        """
+        manifest = self.manifest()
+        if manifest is None:
+            raise UserError(f"stack {self.name!r} was never deployed", hint="run: stackctl deploy")
+        return manifest
+
+    def settings(self, manifest: Manifest) -> Settings:
+        """The settings of the last deploy.
+
+        Raises:
+            UserError: This version of stackctl does not take them.
+        """
+        return stored(manifest.settings, str(self.folder / "manifest.json"))
+
+    def save(self, manifest: Manifest) -> None:
+        """Replace the manifest, whole or not at all."""
+        text = json.dumps(asdict(manifest), indent=2, sort_keys=True, default=str) + "\n"
+        write_files(self.folder, {"manifest.json": (text, 0o600)})
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the stack against every other process; a lock whose holder died is free.
+
+        Raises:
+            Busy: Another process holds it.
+            MachineError: The folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "lock", timeout=0, mode=0o600)
+            lock.acquire()
+        except Timeout as error:
+            raise Busy(
+                f"another stackctl is working on stack {self.name!r}",
+                hint="wait for it to end, then try again",
+            ) from error
+        except OSError as error:
+            raise _cannot_write(self.folder, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def forget(self) -> None:
+        """Delete what stackctl knows of the stack; data and secrets are not touched."""
+        shutil.rmtree(self.folder)
+        parent = self.folder.parent
+        if not any(parent.iterdir()):
+            parent.rmdir()
+
+
+def write_files(folder: Path, files: Mapping[str, tuple[str, int]]) -> None:
+    """Write `{relative path: (text, mode)}`; every file is replaced whole, or none is touched.
+
+    All texts are on the disk under other names before the first is renamed, so that a full disk
+    changes nothing.
+
+    Raises:
+        MachineError: The folder cannot be written, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as fresh:
+            for name, (text, mode) in files.items():
+                path = Path(fresh) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("w", encoding="utf-8", newline="\n") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                path.chmod(mode)
+            for name in files:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                if (folder / name).is_dir():
+                    raise IsADirectoryError(errno.EISDIR, f"{name} is a folder")
+            for name in files:
+                (Path(fresh) / name).replace(folder / name)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def _cannot_write(folder: Path, error: OSError) -> MachineError:
+    return MachineError(
+        f"{folder} cannot be written: {error.strerror}",
+        hint="free some space, or make the folder writable",
+    )

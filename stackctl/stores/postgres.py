@@ -1,0 +1,10 @@
+"""PostgreSQL as a service of the stack."""
+
+from stackctl.stores.base import BackendStore
+
+
+class PostgreSQL(BackendStore):
+    """Runs as rows in PostgreSQL."""
+
+    kind = "postgres"
+    label = "PostgreSQL"

@@ -1,0 +1,96 @@
+"""What every unit test may use: a home of its own, and stackctl as users call it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stackctl.stack import Home
+
+pytest_plugins = ["tests.engine.report", "tests.engine.fixtures"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command gave back."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """An empty home that is the current folder; nothing of the machine's environment reaches it."""
+    for name in list(os.environ):
+        if name.startswith(("STACKCTL_", "COMPOSE_", "DOCKER_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return Home(folder)
+
+
+@pytest.fixture
+def stackctl(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Call]:
+    """Call stackctl's `main` with words, as its console script does."""
+    from stackctl.cli import main
+
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*words: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["stackctl", *words])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capfd.readouterr()
+        return Answer(int(end.value.code or 0), out, err)
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def stackctl_process(home: Home) -> Call:
+    """Call stackctl in a process of its own."""
+
+    def call(*words: str, under: tuple[str, ...] = (), **variables: str) -> Answer:
+        done = subprocess.run(
+            [*under, sys.executable, "-m", "stackctl", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=home.path,
+            env=os.environ | variables,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def without_privileges() -> tuple[str, ...]:
+    """The words before a command that make file modes hold for it, as they do not for root."""
+    if os.geteuid() != 0:
+        return ()
+    return ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

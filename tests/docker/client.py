@@ -1,0 +1,83 @@
+"""What a user's program does, with the real MLflow client: `client.py write|read|log STATE`.
+
+It runs in a process of its own, whose environment is what `stackctl env` printed. `write` and
+`log` keep in STATE what the server acknowledged, `read` compares it with what is there.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def write(state: Path) -> None:
+    import mlflow
+
+    mlflow.set_experiment("contract")
+    with mlflow.start_run(run_name="größe") as run:
+        mlflow.log_param("depth", 7)
+        for step in range(3):
+            mlflow.log_metric("loss", 1 / (step + 1), step=step)
+        mlflow.set_tag("team", "a b/c")
+        mlflow.log_text("héllo\n", "notes/text.txt")
+        mlflow.log_dict({"empty": [], "n": 1}, "data.json")
+        big = Path(os.environ["CLIENT_TMP"], "big.bin")
+        big.write_bytes(bytes(range(256)) * 4096)
+        mlflow.log_artifact(str(big), "blobs")
+    state.write_text(json.dumps({"run": run.info.run_id}))
+
+
+def read(state: Path) -> None:
+    import mlflow
+
+    run_id = json.loads(state.read_text())["run"]
+    client = mlflow.MlflowClient()
+    run = client.get_run(run_id)
+    assert run.data.params == {"depth": "7"}, run.data.params
+    assert run.data.tags["team"] == "a b/c", run.data.tags
+    assert run.info.run_name == "größe", run.info
+    history = [(m.step, m.value) for m in client.get_metric_history(run_id, "loss")]
+    assert sorted(history) == [(0, 1.0), (1, 0.5), (2, 1 / 3)], history
+    found = mlflow.search_runs(experiment_names=["contract"], output_format="list")
+    assert [r.info.run_id for r in found] == [run_id], found
+    names = {item.path for item in client.list_artifacts(run_id)}
+    assert names == {"notes", "data.json", "blobs"}, names
+    text = mlflow.artifacts.load_text(f"runs:/{run_id}/notes/text.txt")
+    assert text == "héllo\n", text
+    path = mlflow.artifacts.download_artifacts(
+        f"runs:/{run_id}/blobs/big.bin", dst_path=os.environ["CLIENT_TMP"]
+    )
+    assert Path(path).read_bytes() == bytes(range(256)) * 4096
+
+
+def log(state: Path) -> None:
+    """Log until STATE.stop is there; a metric that was acknowledged is in STATE."""
+    import mlflow
+
+    mlflow.set_experiment("faults")
+    stop = state.with_suffix(".stop")
+    acknowledged: list[int] = []
+    client = mlflow.MlflowClient()
+    with mlflow.start_run() as run:
+        step = 0
+        while not stop.exists():
+            try:
+                client.log_metric(run.info.run_id, "m", float(step), step=step, synchronous=True)
+                acknowledged.append(step)
+                if step % 5 == 0:
+                    mlflow.log_text(str(step), f"{step}.txt")
+            except mlflow.exceptions.MlflowException:
+                time.sleep(0.2)
+            step += 1
+            record = {"run": run.info.run_id, "acknowledged": acknowledged}
+            fresh = state.with_suffix(".new")
+            fresh.write_text(json.dumps(record))
+            fresh.replace(state)
+    history = client.get_metric_history(run.info.run_id, "m")
+    missing = set(acknowledged) - {metric.step for metric in history}
+    assert not missing, f"acknowledged and lost: {sorted(missing)}"
+
+
+if __name__ == "__main__":
+    {"write": write, "read": read, "log": log}[sys.argv[1]](Path(sys.argv[2]))

@@ -1,0 +1,72 @@
+"""What a failure means, and what to do about it."""
+
+import pytest
+
+from stackctl.runtimes import explanations
+from stackctl.runtimes.base import ServiceState
+
+
+def states(*found: ServiceState) -> dict[str, ServiceState]:
+    return {state.name: state for state in found}
+
+
+STARTING = ServiceState("postgres", "running", health="starting")
+UNHEALTHY = ServiceState("objects", "running", health="unhealthy")
+ENDED = ServiceState("bucket", "exited", exit_code=1)
+WAITING = ServiceState("tracking", "created")
+
+
+@pytest.mark.parametrize(
+    ("found", "culprit"),
+    [
+        ((STARTING, UNHEALTHY, ENDED, WAITING), "bucket"),
+        ((STARTING, UNHEALTHY, WAITING), "objects"),
+        ((STARTING, WAITING), "postgres"),
+        ((WAITING,), "tracking"),
+        ((), None),
+    ],
+)
+def test_the_service_that_failed_worst_is_named(
+    found: tuple[ServiceState, ...], culprit: str | None
+) -> None:
+    assert explanations.culprit([state.name for state in found], states(*found)) == culprit
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "told"),
+    [
+        (ServiceState("tracking", "restarting", out_of_memory=True), "", "memory.tracking=SIZE"),
+        (STARTING, "password authentication failed", "put that value back"),
+        (STARTING, "Access denied for user", "put that value back"),
+        (STARTING, "out-of-date database schema", "newer MLflow"),
+        (STARTING, "No space left on device", "free some disk space"),
+        (STARTING, "", "--timeout SECONDS"),
+        (ENDED, "", "below"),
+    ],
+)
+def test_a_failed_start_says_what_to_do(state: ServiceState, log: str, told: str) -> None:
+    error = explanations.not_ready(state.name, state, [log, "last line"])
+    assert told in error.hint
+    assert state.name in error.message
+    assert "last line" in error.details
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (PermissionError(13, "Permission denied"), "group `docker`"),
+        (FileNotFoundError(2, "FileNotFoundError"), "start Docker"),
+        (ConnectionRefusedError(111, "Connection refused"), "start Docker"),
+        (OSError("TLS handshake"), "TLS handshake"),
+    ],
+)
+def test_a_daemon_that_does_not_answer_is_explained(cause: Exception, told: str) -> None:
+    error = explanations.unreachable("unix:///x.sock", cause)
+    assert told in str(error)
+    assert "unix:///x.sock" in error.message
+
+
+def test_an_image_that_is_gone_from_its_registry_names_another_way() -> None:
+    error = explanations.no_image("minio/minio:1", "pulled", "a\nmanifest unknown\n")
+    assert "manifest unknown" in error.message
+    assert "object_store=seaweedfs" in error.hint
