@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ def out() -> "Console":
 
 def say(line: str) -> None:
     """One line of progress on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    # A reader that went away must not keep a deploy from being undone.
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -12,12 +12,14 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from stackctl import roundtrip
 from stackctl.errors import NotReady
 from stackctl.roundtrip import Address, RoundTrip, RoundTripError
 from stackctl.runtimes.base import Runtime
 from stackctl.scenario import Scenario
+from stackctl.secrets import redact
 from stackctl.settings import Settings
 from stackctl.stack import Stack
 
@@ -57,15 +59,26 @@ def prove(
         try:
             seconds = trip.run()
         except RoundTripError as error:
-            raise _refused(str(error)) from error
+            raise _refused(redact(str(error), stack.secrets.values())) from error
         progress(f"checked by use: {address} ({seconds:.1f} s)")
     address = inside(scenario, settings)
     job = json.dumps({"addresses": [asdict(address)], "login": settings.auth == "basic"})
     source = f"{inspect.getsource(roundtrip)}\nmain({job!r})\n"
-    outcome = json.loads(runtime.run_python(stack, scenario.server, source).splitlines()[-1])
+    outcome = _outcome(runtime.run_python(stack, scenario.server, source))
     if "error" in outcome:
-        raise _refused(str(outcome["error"]))
+        raise _refused(redact(str(outcome["error"]), stack.secrets.values()))
     progress(f"checked by use: {address}, the service's name ({outcome['seconds'][0]:.1f} s)")
+
+
+def _outcome(printed: str) -> dict[str, Any]:
+    """The line with the outcome, among warnings of whatever else wrote there."""
+    for line in reversed(printed.splitlines()):
+        if line.startswith('{"seconds"'):
+            return dict(json.loads(line))
+    raise NotReady(
+        f"a check inside the container gave no outcome: {printed[-200:]!r}",
+        hint="see: stackctl logs",
+    )
 
 
 def outside(scenario: Scenario, settings: Settings) -> list[Address]:

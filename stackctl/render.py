@@ -19,11 +19,11 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from stackctl import resources
 from stackctl.errors import BadSetting, UserError
+from stackctl.hosts import allowed_hosts, cors_origins
 from stackctl.scenario import Scenario
-from stackctl.settings import Effective, Settings, allowed_hosts, cors_origins, dotenv_quoted
+from stackctl.settings import Effective, Settings, dotenv_quoted
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW, PYTHON
 
-# Services whose container runs the tracking server's image.
 _DIGEST_PLACEHOLDER = "0" * 16
 _CONTAINER_S3_PORT = 8333
 # JSON leaves these as they are; YAML 1.1 folds them into a space, or refuses them.
@@ -85,12 +85,6 @@ class Bundle:
     volumes: tuple[str, ...]
     networks: tuple[str, ...]
     built_image: str
-
-    @property
-    def images(self) -> list[str]:
-        """Images that must be pulled, where they are not there yet."""
-        wanted = dict.fromkeys(service.image for service in self.services)
-        return [image for image in wanted if image != self.built_image]
 
 
 def project_name(stack: str) -> str:
@@ -167,8 +161,9 @@ class _Rendering:
         draft = self.text(template, name=name, digest=_DIGEST_PLACEHOLDER)
         content = json.dumps([draft, sorted(self.scripts.items())])
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
-        text = draft.replace(f'"{_DIGEST_PLACEHOLDER}"', f'"{digest}"')
-        one_shot = 'restart: "no"' in text
+        label = 'io.stackctl.digest: "{}"'
+        text = draft.replace(label.format(_DIGEST_PLACEHOLDER), label.format(digest))
+        one_shot = 'restart: "no"' in text.splitlines()
         return Service(name, self.service_image, digest, dict(self.ports), one_shot), text
 
     def render_image(self) -> None:

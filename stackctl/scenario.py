@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stackctl import resources
-from stackctl.errors import BadScenario, UnknownName
+from stackctl.errors import BadScenario, BadSetting, UnknownName
 from stackctl.stores import ARTIFACTS, BACKENDS, ArtifactStore, BackendStore
 
 ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,30}$")]
@@ -148,12 +148,25 @@ def parse(name: str, item: Traversable) -> Scenario:
         number = int(line[1]) if line else text.count("\n") + 1
         raise BadScenario(path, number, "syntax", str(error)) from error
     try:
-        return Scenario(**{**values, "name": name})
+        found = Scenario(**{**values, "name": name})
     except ValidationError as error:
         first = error.errors()[0]
         reason = first["msg"].removeprefix("Value error, ")
         key = str(first["loc"][0]) if first["loc"] else reason.split("=")[0].split(" ")[0]
         raise BadScenario(path, _line_of(key, text), key, reason) from error
+    _check_settings(found, path, text)
+    return found
+
+
+def _check_settings(found: Scenario, path: str, text: str) -> None:
+    # Settings are resolved for a scenario, so their module imports this one.
+    from stackctl.settings import resolve
+
+    try:
+        resolve(found, environment={})
+    except (UnknownName, BadSetting) as error:
+        key = error.name if isinstance(error, UnknownName) else error.key
+        raise BadScenario(path, _line_of(key, text), f"settings.{key}", str(error)) from error
 
 
 def _files(own: Path | None) -> dict[str, Traversable]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
 from stackctl import resources
 from stackctl.errors import BadSecret, MachineError
@@ -89,7 +90,7 @@ class SecretFolder:
             BadSecret: A file or folder on the way is not what it should be. Nothing is written.
             MachineError: The folder cannot be written.
         """
-        self._check_folder()
+        self.check_folder()
         missing = [name for name in names if not os.path.lexists(self.path / name)]
         for name in names:
             if name not in missing:
@@ -115,7 +116,7 @@ class SecretFolder:
             BadSecret: Missing, readable by others, empty, a placeholder, or ending in a newline.
         """
         path = self.path / name
-        self._check_folder()
+        self.check_folder()
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
@@ -159,8 +160,16 @@ class SecretFolder:
             )
         return found
 
+    def names(self) -> list[str]:
+        """The names of all files in the folder."""
+        return sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
+
     def values(self) -> list[str]:
-        """Every value in the folder, for redacting text; unreadable files are left out."""
+        """Every value in the folder, for redacting text, as it is and as it may be written.
+
+        A URI has it percent-encoded, an INI file with each % twice, JSON with escapes. Files that
+        cannot be read are left out.
+        """
         if not self.path.is_dir() or self.path.is_symlink():
             return []
         found = []
@@ -170,7 +179,7 @@ class SecretFolder:
                     found.append(path.read_text(encoding="utf-8"))
                 except (OSError, UnicodeDecodeError):
                     continue
-        return [value for value in found if len(value) >= 4]
+        return [form for value in found if len(value) >= 4 for form in _forms(value)]
 
     def write(self, name: str, value: str) -> None:
         """Write a file derived from secrets, such as credentials in a client's own format.
@@ -196,7 +205,7 @@ class SecretFolder:
 
     def delete(self) -> None:
         """Remove the folder with every secret in it, and its parent where that is then empty."""
-        self._check_folder()
+        self.check_folder()
         if not self.path.exists():
             return
         for path in self.path.iterdir():
@@ -205,7 +214,12 @@ class SecretFolder:
         if not any(self.path.parent.iterdir()):
             self.path.parent.rmdir()
 
-    def _check_folder(self) -> None:
+    def check_folder(self) -> None:
+        """Folder and parent are folders of the user alone, or do not exist yet.
+
+        Raises:
+            BadSecret: Saying which is not.
+        """
         for folder in (self.path.parent, self.path):
             if folder.is_symlink():
                 raise BadSecret(
@@ -247,6 +261,12 @@ def placeholders() -> dict[str, str]:
         for item in resources.folder(".secrets.example").iterdir()
         if not item.name.startswith((".", "README"))
     }
+
+
+def _forms(value: str) -> set[str]:
+    encoded = {quote(value, safe=""), quote(value.encode().decode("latin-1"), safe="")}
+    escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    return {value, *encoded, *(form.replace("%", "%%") for form in encoded), *escaped}
 
 
 def redact(text: str, values: list[str]) -> str:

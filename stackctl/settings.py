@@ -189,6 +189,12 @@ class Settings(BaseModel):
     def _data(cls, value: str) -> str:
         if any(ord(char) < 32 for char in value):
             raise ValueError("a path has no control characters")
+        if len(value.encode()) > 1024:
+            raise ValueError("a path has at most 1024 bytes")
+        try:
+            Path(value).expanduser()
+        except RuntimeError:
+            raise ValueError("the user after ~ does not exist") from None
         return value
 
 
@@ -298,32 +304,6 @@ def dotenv_quoted(value: str) -> str:
     if re.fullmatch(r"[\w.,:/@%+=-]*", value, re.ASCII):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def allowed_hosts(settings: Settings, services: Sequence[str]) -> list[str]:
-    """The Host headers that the server answers.
-
-    MLflow's own default is replaced by what is set, and an entry without `*` matches exactly,
-    port included (3.17.2), so each name is listed with and without a port.
-    """
-    names = ["localhost", "127.0.0.1", "[::1]", *services]
-    names += [host.partition(":")[0] for host in settings.public_hosts]
-    return [entry for name in dict.fromkeys(names) for entry in (name, f"{name}:*")]
-
-
-def cors_origins(settings: Settings) -> list[str]:
-    """The origins from which a browser may call the server; localhost is always among them.
-
-    A host that is allowed but whose origin is not gives a UI that opens and cannot load.
-    """
-    origins: list[str] = []
-    for host in settings.public_hosts:
-        name, _, given = host.partition(":")
-        for scheme, usual in (("http", 80), ("https", 443)):
-            ports = [int(given)] if given else [usual, settings.port]
-            # A browser leaves out the port that goes without saying.
-            origins += [f"{scheme}://{name}" + (f":{p}" if p != usual else "") for p in ports]
-    return list(dict.fromkeys(origins))
 
 
 def _check_known(key: str) -> None:

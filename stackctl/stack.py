@@ -51,6 +51,7 @@ class Manifest:
         data_created: stackctl made the data folder, and so may delete it.
         secrets: Names of the secrets that the stack uses.
         deployed_at: When the last deploy ended, ISO 8601 in UTC.
+        home: The home folder from which it was deployed.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Manifest:
     data_created: bool = False
     secrets: tuple[str, ...] = ()
     deployed_at: str = ""
+    home: str = ""
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some values changed."""
@@ -88,7 +90,9 @@ class Home:
             return cls(named.resolve())
         here = Path.cwd()
         for folder in (here, *here.parents):
-            if (folder / STATE_FOLDER).is_dir():
+            state = folder / STATE_FOLDER
+            # Somebody else's, below /tmp for example, must not say what is deleted here.
+            if state.is_dir() and state.stat().st_uid == os.geteuid():
                 return cls(folder)
         return cls(here)
 
@@ -217,6 +221,30 @@ class Stack:
         if manifest is None:
             raise UserError(f"stack {self.name!r} was never deployed", hint="run: stackctl deploy")
         return manifest
+
+    def data_folder(self, manifest: Manifest) -> Path | None:
+        """The data folder of the last deploy, also where the home was moved since."""
+        if not manifest.data:
+            return None
+        data, home = Path(manifest.data), Path(manifest.home or self.home.path)
+        return self.home.path / data.relative_to(home) if data.is_relative_to(home) else data
+
+    def refuse_copy(self, manifest: Manifest) -> None:
+        """This home is not a copy of another one that still has the stack.
+
+        Raises:
+            UserError: It is: what one home does would happen to the other's containers and data.
+        """
+        home = Path(manifest.home or self.home.path)
+        if home == self.home.path:
+            return
+        other = Home(home).stack(self.name)
+        theirs = other.manifest()
+        if theirs is not None and theirs.owner == manifest.owner:
+            raise UserError(
+                f"{self.folder} is a copy: stack {self.name!r} belongs to {home}",
+                hint=f"work there, or delete {self.folder} and choose another name",
+            )
 
     def settings(self, manifest: Manifest) -> Settings:
         """The settings of the last deploy.

@@ -571,5 +571,5 @@ def test_data_folders_inside_the_package_are_found_as_in_a_wheel(installation: P
 def test_an_incomplete_installation_says_so(installation: Path) -> None:
     shutil.rmtree(installation / "scenarios")
     answer = render_with(installation)
-    assert answer.returncode == 1
+    assert answer.returncode == 3
     assert "folder scenarios/ is missing; install stackctl again" in answer.stderr

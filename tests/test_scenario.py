@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import scenario
+from stackctl import resources, scenario
 from stackctl.errors import BadScenario, UnknownName
 from tests.bundles import NAMES
 
@@ -146,3 +146,19 @@ def test_a_scenario_cannot_be_changed_by_accident(field: str) -> None:
     found = scenario.load("scenario-5")
     with pytest.raises(ValueError, match="frozen"):
         setattr(found, field, "files")
+
+
+@pytest.mark.parametrize(
+    ("line", "key"), [("prot = 5000", "settings.prot"), ('port = "abc"', "settings.port")]
+)
+def test_a_bad_setting_in_a_scenario_names_file_line_and_key(
+    tmp_path: Path, line: str, key: str
+) -> None:
+    shipped = resources.folder("scenarios").joinpath("scenario-3b.toml").read_text("utf-8")
+    text = shipped.replace("port = 5003", line)
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises(BadScenario) as error:
+        scenario.load("own", tmp_path)
+    assert error.value.key == key
+    assert error.value.line == text.splitlines().index(line) + 1
+    assert error.value.path == str(tmp_path / "own.toml")

@@ -360,3 +360,20 @@ def test_forget_takes_one_secret_and_then_the_empty_folders(folder: SecretFolder
     assert tree(folder.path) == ["b_two"]
     folder.forget("b_two")
     assert not folder.path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "p@ss/w%rd'ü",
+        "p%40ss%2Fw%25rd%27%C3%BC",
+        "p%%40ss%%2Fw%%25rd%%27%%C3%%BC",
+        "p@ss/w%rd'\\u00fc",
+    ],
+)
+def test_a_secret_is_redacted_however_it_is_written(tmp_path: Path, written: str) -> None:
+    folder = SecretFolder(tmp_path / ".secrets" / "x")
+    folder.path.mkdir(parents=True, mode=0o700)
+    (folder.path / "postgres_password").write_text("p@ss/w%rd'ü")
+    text = redact(f"cannot connect to postgresql://mlflow:{written}@postgres", folder.values())
+    assert text == "cannot connect to postgresql://mlflow:[redacted]@postgres"

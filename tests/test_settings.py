@@ -7,7 +7,7 @@ import pytest
 from stackctl import scenario, settings
 from stackctl.errors import BadSetting, UnknownName, UserError
 from stackctl.scenario import Scenario
-from stackctl.settings import Settings, allowed_hosts, cors_origins, resolve
+from stackctl.settings import Settings, resolve
 from tests.bundles import NAMES, VARIANTS, bundle, texts
 
 # For each setting a value as a flag has it, one as a scenario file has it, and how it is shown.
@@ -224,23 +224,6 @@ def test_a_dotenv_value_is_not_interpolated(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("STACKCTL_DATA=/srv/${HOME}/$x\n")
     got = resolve(scenario.load("scenario-3b"), environment={}, dotenv=tmp_path / ".env")
     assert got.settings.data == "/srv/${HOME}/$x"
-
-
-def test_allowed_hosts_have_each_name_with_and_without_a_port() -> None:
-    chosen = Settings(name="x", public_hosts=("srv.lan:8443", "localhost"))
-    assert allowed_hosts(chosen, ["tracking"]) == [
-        "localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[::1]", "[::1]:*",
-        "tracking", "tracking:*", "srv.lan", "srv.lan:*",
-    ]  # fmt: skip
-
-
-def test_origins_follow_from_public_hosts() -> None:
-    chosen = Settings(name="x", port=5100, public_hosts=("srv.lan:8443", "ml.example"))
-    assert cors_origins(chosen) == [
-        "http://srv.lan:8443", "https://srv.lan:8443", "http://ml.example",
-        "http://ml.example:5100", "https://ml.example", "https://ml.example:5100",
-    ]  # fmt: skip
-    assert cors_origins(Settings(name="x")) == []
 
 
 def test_the_variants_of_the_rendering_tests_cover_every_setting() -> None:

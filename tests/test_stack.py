@@ -319,3 +319,25 @@ def test_a_manifest_that_this_user_may_not_read_is_no_bug(home: Home) -> None:
     with pytest.raises(StackctlError, match=r"manifest\.json cannot be read: Is a directory"):
         stack.manifest()
     assert os.path.lexists(path)
+
+
+def test_a_home_of_somebody_else_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, mine = tmp_path / "theirs", tmp_path / "theirs" / "mine"
+    mine.mkdir(parents=True)
+    (theirs / ".stackctl").mkdir()
+    monkeypatch.delenv("STACKCTL_HOME", raising=False)
+    monkeypatch.chdir(mine)
+    assert Home.find().path == theirs
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert Home.find().path == mine
+
+
+def test_the_data_folder_moves_with_the_home_and_no_other_does(tmp_path: Path) -> None:
+    stack = Home(tmp_path / "new").stack("x")
+    manifest = Manifest("x", "scenario-3b", "docker", "o", data="/old/data/x", home="/old")
+    assert stack.data_folder(manifest) == tmp_path / "new" / "data" / "x"
+    elsewhere = manifest.with_(data="/mnt/big/x")
+    assert stack.data_folder(elsewhere) == Path("/mnt/big/x")
+    assert stack.data_folder(manifest.with_(data="")) is None

@@ -72,6 +72,12 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if Global.debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"stackctl: {where}{error.strerror or error}; mend it and try again", file=sys.stderr)
+        sys.exit(1 if Global.errors_exit_1 else 3)
     except Exception as error:
         if Global.debug:
             raise

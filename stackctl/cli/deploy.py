@@ -1,5 +1,9 @@
 """`stackctl deploy`: start a scenario and prove it by use."""
 
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,9 +50,10 @@ def deploy(
     if not done:
         say("nothing to do: the stack is as it should be")
     settings = effective.settings
-    at_home = f" --home {str(Global.home)!r}" if Global.home else ""
+    program = "stackctl" if shutil.which("stackctl") else str(Path(sys.argv[0]).absolute())
+    words = [program, *(["--home", str(stack.home.path)] if Global.home else []), "env", stack.name]
     typer.echo(
         f"Tracking URI  {client.tracking_uri(found, settings, stack.data(settings.data))}\n"
         f"UI            {client.ui_address(settings)}\n"
-        f'In a shell    eval "$(stackctl{at_home} env {stack.name})"'
+        f'In a shell    eval "$({shlex.join(words)})"'
     )

@@ -29,7 +29,7 @@ def render(
     The files name the secrets' files, which `stackctl secrets init` makes; they hold no secret.
     """
     from stackctl.console import say
-    from stackctl.operations.deploy import place_of
+    from stackctl.operations.deploy import place_of, refuse_others_files
     from stackctl.render import render as render_bundle
     from stackctl.runtimes.base import Identity
     from stackctl.stack import write_files
@@ -42,5 +42,6 @@ def render(
             if not path.endswith(".lock"):
                 typer.echo(f"# --- {path}\n{text}")
         return
+    refuse_others_files(output, bundle)
     write_files(output, bundle.files)
     say(f"wrote {len(bundle.files)} files to {output}")

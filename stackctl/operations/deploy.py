@@ -1,7 +1,10 @@
 """Deploy: render, plan, start, prove; leave what was there before where that fails."""
 
 import contextlib
+import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,12 +56,16 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
         UserError: The stack is of another scenario, or its names belong to somebody else.
     """
     manifest = stack.manifest()
+    if manifest is not None:
+        stack.refuse_copy(manifest)
     if manifest is not None and manifest.scenario != scenario.name:
         raise UserError(
             f"stack {stack.name!r} is of {manifest.scenario}, not of {scenario.name}",
             hint="choose another name with --set name=NAME; its data stays where it is",
         )
     _refuse_older_mlflow(manifest, effective)
+    changed = _changed_settings(stack, manifest, effective)
+    _refuse_another_store(stack, scenario, changed)
     bundle = render(scenario, effective, place_of(stack, effective, runtime.identity()))
     runtime.refuse_foreign(stack, bundle)
     observed = runtime.observe(stack, bundle)
@@ -79,7 +86,7 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
             observed,
             files=files,
             missing_secrets=missing,
-            settings=_changed_settings(stack, manifest, effective),
+            settings=changed,
             data=str(data) if data is not None and not data.exists() else "",
         ),
     )
@@ -119,9 +126,31 @@ def deploy(
             raise
         if wanted.plan:
             _carry_out(wanted, runtime, progress=progress, timeout=timeout, check=check)
-        elif check:
-            readiness.prove(stack, scenario, effective.settings, runtime, progress)
+        else:
+            if check:
+                readiness.prove(stack, scenario, effective.settings, runtime, progress)
+            manifest = stack.require_manifest()
+            if manifest.status != "deployed":
+                _save_as_deployed(wanted, manifest)
         return wanted.plan
+
+
+def refuse_others_files(folder: Path, bundle: Bundle) -> None:
+    """No file of the bundle would replace one that stackctl did not write.
+
+    Raises:
+        UserError: Naming the file.
+    """
+    for name, (text, _) in bundle.files.items():
+        path = folder / name
+        if name.startswith("images/") or not os.path.lexists(path):
+            continue
+        there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if there != text and "Rendered by stackctl" not in there[:200]:
+            raise UserError(
+                f"{path} is there already and was not written by stackctl",
+                hint="choose an empty folder with --output; nothing was written",
+            )
 
 
 def _changed_settings(
@@ -136,6 +165,23 @@ def _changed_settings(
         for key, value, source in effective.rows()
         if before.get(key, "") != value
     }
+
+
+def _refuse_another_store(
+    stack: Stack, scenario: Scenario, changed: Mapping[str, tuple[str, str, str]]
+) -> None:
+    """A stack that holds data is not pointed at another store: its artifacts would seem gone."""
+    matter = ["data"] if scenario.uses_data_folder else []
+    if scenario.artifacts == "s3":
+        matter += ["object_store", "object_store_endpoint", "bucket"]
+    for key in matter:
+        if key in changed:
+            old, new, source = changed[key]
+            raise UserError(
+                f"stack {stack.name!r} keeps its data with {key}={old or 'empty'}, and "
+                f"{key}={new or 'empty'} (from {source}) would not find it",
+                hint=f"deploy with --set {key}={old}, or as another stack with --name",
+            )
 
 
 def _refuse_older_mlflow(manifest: Manifest | None, effective: Effective) -> None:
@@ -168,9 +214,35 @@ def _refuse_what_cannot_work(wanted: Prepared, runtime: Runtime) -> None:
                             lambda port: runtime.port_owner(stack, port))  # fmt: skip
     if wanted.data is not None:
         check_data_folder(wanted.data)
+        _refuse_own_folders(wanted.data, stack)
+        before = stack.manifest()
+        if before is not None and before.deployed_at and not wanted.data.exists():
+            raise UserError(
+                f"data folder {wanted.data} of stack {stack.name!r} is gone",
+                hint="is a disk not mounted? If the data shall be lost: "
+                f"stackctl remove {stack.name} --volumes",
+            )
+    stack.secrets.check_folder()
+    external = wanted.effective.settings.object_store == "external"
     for state in stack.secrets.states(list(wanted.bundle.secrets)):
-        if state.present:
+        # Nobody but its owner can make the keys of an external store.
+        if state.present or (external and state.name.startswith("s3_")):
             stack.secrets.read(state.name)
+
+
+def _refuse_own_folders(data: Path, stack: Stack) -> None:
+    """The data folder is not one that holds other stacks, or what stackctl itself keeps."""
+    home = stack.home.path
+    inner = [home / ".stackctl", home / ".secrets"]
+    if (
+        home.is_relative_to(data)
+        or data == home / "data"
+        or any(data.is_relative_to(folder) for folder in inner)
+    ):
+        raise UserError(
+            f"data folder {data} holds other things of stackctl",
+            hint="choose a folder of its own with --set data=DIR",
+        )
 
 
 def _carry_out(
@@ -179,63 +251,105 @@ def _carry_out(
     stack, bundle = wanted.stack, wanted.bundle
     before = stack.manifest()
     manifest = _manifest(wanted, runtime)
-    with _undone_on_failure(wanted, before, runtime, progress):
+    generated: list[str] = []
+    with _undone_on_failure(wanted, before, generated, runtime, progress):
         stack.save(manifest)
         for step in wanted.plan.steps:
             if step.kind == "setting":
                 progress(f"setting {step.name}: {step.cause}")
-        generated = stack.secrets.ensure(list(bundle.secrets))
+        generated += stack.secrets.ensure(list(bundle.secrets))
         if generated:
             progress(f"generated {', '.join(generated)} in {stack.secrets.path}")
         client.write_credentials(stack, wanted.scenario)
         if wanted.data is not None:
+            made = not wanted.data.exists()
             (wanted.data / "mlruns").mkdir(parents=True, exist_ok=True)
+            manifest = manifest.with_(data_created=manifest.data_created or made)
+            stack.save(manifest)
         _write_bundle(stack, bundle, wanted.files)
         runtime.obtain_images(stack, bundle, progress)
         if wanted.plan.touches_services():
             runtime.start(stack, bundle, timeout=timeout, progress=progress)
         if check:
             readiness.prove(stack, wanted.scenario, wanted.effective.settings, runtime, progress)
+    _save_as_deployed(wanted, manifest)
+
+
+def _save_as_deployed(wanted: Prepared, manifest: Manifest) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     version = readiness.server_version(wanted.scenario, wanted.effective.settings)
-    stack.save(
+    wanted.stack.save(
         manifest.with_(status="deployed", mlflow=version or manifest.mlflow, deployed_at=now)
     )
 
 
 @contextlib.contextmanager
 def _undone_on_failure(
-    wanted: Prepared, before: Manifest | None, runtime: Runtime, progress: Progress
+    wanted: Prepared,
+    before: Manifest | None,
+    generated: list[str],
+    runtime: Runtime,
+    progress: Progress,
 ) -> Iterator[None]:
     """What ran before runs again, or nothing does; Ctrl-C is a failure like any other."""
     try:
         yield
     except BaseException:
-        stack = wanted.stack
-        ran = any(state.state == "running" for state in wanted.observed.services.values())
-        with contextlib.suppress(Exception):  # the first failure is the one to tell
-            if ran and wanted.files:
-                progress("putting back what ran before")
-                texts = {name: (text, _mode(name)) for name, text in wanted.files.items()}
-                write_files(stack.bundle, texts)
-                runtime.restore(stack)
-            else:
-                progress("taking away what was started")
-                fresh = frozenset(wanted.bundle.volumes) - wanted.observed.volumes
-                runtime.remove(stack, volumes=fresh if _never_ran(before) else frozenset())
-                if wanted.data is not None and wanted.plan.makes_folder:
-                    # Made moments ago, and no client was told of it yet.
-                    shutil.rmtree(wanted.data, ignore_errors=True)
-                    with contextlib.suppress(OSError):  # other stacks have theirs there
-                        (stack.home.path / "data").rmdir()
-            if before is not None:
-                stack.save(before)
-            else:
-                for step in wanted.plan.steps:
-                    if step.kind == "secret":
-                        stack.secrets.forget(step.name)
-                stack.forget()
+        with _uninterrupted():
+            try:
+                _undo(wanted, before, generated, runtime, progress)
+            except Exception as error:  # the first failure is the one to raise
+                progress(f"that failed too: {error}; run: stackctl deploy {wanted.scenario.name}")
         raise
+
+
+def _undo(
+    wanted: Prepared,
+    before: Manifest | None,
+    generated: list[str],
+    runtime: Runtime,
+    progress: Progress,
+) -> None:
+    stack = wanted.stack
+    ran = any(state.state == "running" for state in wanted.observed.services.values())
+    if ran and wanted.files:
+        progress("putting back what ran before")
+        texts = {name: (text, _mode(name)) for name, text in wanted.files.items()}
+        write_files(stack.bundle, texts)
+        if before is not None:
+            stack.save(before)
+        runtime.restore(stack)
+        return
+    progress("taking away what was started")
+    fresh = frozenset(wanted.bundle.volumes) - wanted.observed.volumes
+    runtime.remove(stack, volumes=fresh if _never_ran(before) else frozenset())
+    if wanted.data is not None and wanted.plan.makes_folder and _never_ran(before):
+        # Made moments ago, and no client was told of it yet.
+        shutil.rmtree(wanted.data, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other stacks have theirs there
+            (stack.home.path / "data").rmdir()
+    if before is not None:
+        stack.save(before)
+        return
+    for name in generated:
+        stack.secrets.forget(name)
+    stack.secrets.forget(client.CREDENTIALS)
+    stack.forget()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a second Ctrl-C wait until what is going on has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(number, signal.SIG_IGN) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, handlers, strict=True):
+            signal.signal(number, handler)
 
 
 def _never_ran(before: Manifest | None) -> bool:
@@ -245,7 +359,9 @@ def _never_ran(before: Manifest | None) -> bool:
 def _manifest(wanted: Prepared, runtime: Runtime) -> Manifest:
     stack, settings = wanted.stack, wanted.effective.settings
     before = stack.manifest()
-    made_before = before is not None and before.data_created and before.data == str(wanted.data)
+    made_before = (
+        before is not None and before.data_created and stack.data_folder(before) == wanted.data
+    )
     return Manifest(
         name=stack.name,
         scenario=wanted.scenario.name,
@@ -254,7 +370,8 @@ def _manifest(wanted: Prepared, runtime: Runtime) -> Manifest:
         settings=settings.model_dump(mode="json"),
         mlflow=before.mlflow if before else "",
         data=str(wanted.data or ""),
-        data_created=made_before or (wanted.data is not None and not wanted.data.exists()),
+        data_created=made_before,
+        home=str(stack.home.path),
         secrets=wanted.bundle.secrets,
         deployed_at=before.deployed_at if before else "",
     )

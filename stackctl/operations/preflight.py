@@ -70,14 +70,20 @@ def check_data_folder(data: Path) -> None:
             f"data folder {data}: MLflow cannot use a path with {' or '.join(bad)}",
             hint="choose another with --set data=DIR",
         )
-    existing = data
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
-        raise UserError(
-            f"data folder {data}: {existing} is a file", hint="choose another with --set data=DIR"
-        )
     try:
+        existing = data
+        while not existing.exists():
+            if existing.is_symlink():
+                raise UserError(
+                    f"data folder {data}: {existing} is a link that leads nowhere",
+                    hint="is a disk not mounted?",
+                )
+            existing = existing.parent
+        if not existing.is_dir():
+            raise UserError(
+                f"data folder {data}: {existing} is a file",
+                hint="choose another with --set data=DIR",
+            )
         with tempfile.TemporaryFile(dir=existing) as file:
             # A full disk still makes files: what it refuses is content.
             file.write(b"stackctl")
@@ -96,14 +102,14 @@ def check_data_folder(data: Path) -> None:
 def listen_failure(address: str, port: int) -> int | None:
     """The errno with which listening fails; None where it would work."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As the daemon's proxy does: a port in TIME_WAIT is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # As the daemon's proxy does: a port in TIME_WAIT is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
             probe.listen(1)
-        except OSError as error:
-            return error.errno
+    except OSError as error:
+        return errno.EADDRNOTAVAIL if error.errno == errno.EAFNOSUPPORT else error.errno
     return None
 
 

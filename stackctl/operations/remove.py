@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackctl.errors import MachineError
+from stackctl.errors import MachineError, UserError
 from stackctl.runtimes.base import Progress, Runtime
 from stackctl.stack import Stack
 
@@ -30,12 +30,14 @@ class Losses:
 def losses(stack: Stack, runtime: Runtime) -> Losses:
     """What `remove --volumes` would delete."""
     manifest = stack.require_manifest()
-    data = Path(manifest.data) if manifest.data and Path(manifest.data).exists() else None
+    data = stack.data_folder(manifest)
+    data = data if data is not None and data.exists() else None
+    ours = data is not None and manifest.data_created and not data.is_symlink()
     return Losses(
         volumes=tuple(sorted(runtime.observe(stack).volumes)),
-        data=data if manifest.data_created else None,
-        kept_data=None if manifest.data_created else data,
-        secrets=tuple(s.name for s in stack.secrets.states(list(manifest.secrets)) if s.present),
+        data=data if ours else None,
+        kept_data=None if ours else data,
+        secrets=tuple(stack.secrets.names()),
     )
 
 
@@ -48,6 +50,7 @@ def remove(stack: Stack, runtime: Runtime, *, progress: Progress) -> None:
     """
     with stack.locked():
         manifest = stack.require_manifest()
+        stack.refuse_copy(manifest)
         runtime.remove(stack)
         stack.save(manifest.with_(status="removed"))
         progress(f"removed {stack.name}; its data and secrets are kept")
@@ -61,7 +64,10 @@ def remove_with_data(stack: Stack, runtime: Runtime, *, progress: Progress) -> N
         MachineError: Something of it could not be removed.
     """
     with stack.locked():
+        stack.refuse_copy(stack.require_manifest())
+        stack.secrets.check_folder()
         lost = losses(stack, runtime)
+        _refuse_shared_data(stack, lost)
         runtime.remove(stack, volumes=frozenset(lost.volumes))
         try:
             if lost.data is not None:
@@ -77,6 +83,22 @@ def remove_with_data(stack: Stack, runtime: Runtime, *, progress: Progress) -> N
     progress(f"removed {stack.name} with its data")
     if lost.kept_data:
         progress(f"kept {lost.kept_data}: stackctl did not make it")
+
+
+def _refuse_shared_data(stack: Stack, lost: Losses) -> None:
+    """No other stack of the home keeps its data in, around or below the folder."""
+    if lost.data is None:
+        return
+    for other in stack.home.stacks():
+        manifest = other.manifest()
+        theirs = other.data_folder(manifest) if manifest is not None else None
+        if other.name == stack.name or theirs is None:
+            continue
+        if theirs.is_relative_to(lost.data) or lost.data.is_relative_to(theirs):
+            raise UserError(
+                f"data folder {lost.data} also holds the data of stack {other.name!r}",
+                hint="nothing was deleted; without --volumes the stack goes and the data stays",
+            )
 
 
 def _remove_if_empty(folder: Path, only: Path) -> None:

@@ -50,13 +50,13 @@ class Compose:
         """Start, and wait until every service is healthy or, if a one-shot, has ended well."""
         return self.arguments(
             stack, "up", "--detach", "--wait", "--wait-timeout", str(wait_timeout),
-            "--no-build", "--pull", "never", "--remove-orphans", "--yes",
+            "--no-build", "--pull", "never", "--remove-orphans",
         )  # fmt: skip
 
     def start(self, stack: Stack) -> list[str]:
         """Start and do not wait."""
         return self.arguments(
-            stack, "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans", "--yes"
+            stack, "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans"
         )
 
     def restart(self, stack: Stack, services: list[str]) -> list[str]:

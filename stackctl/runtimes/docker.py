@@ -7,9 +7,9 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from stackctl.errors import MachineError, NotReady, UserError
 from stackctl.render import Bundle, Service, project_name
@@ -24,11 +24,32 @@ if TYPE_CHECKING:
     import docker
     from docker.context import Context
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _API_SECONDS = 60
 _GRACE_SECONDS = 5
 _POLL_SECONDS = 0.25
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
+_OWNER = "io.stackctl.owner"
+
+
+def _told(method: Callable[P, T]) -> Callable[P, T]:
+    """A daemon that fails while it is asked is the machine's fault, not a bug."""
+
+    @wraps(method)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            return method(*args, **kwargs)
+        except (DockerException, RequestException) as error:
+            raise MachineError(
+                f"the Docker daemon failed: {error}", hint="see: stackctl doctor"
+            ) from error
+
+    return asked
 
 
 class Docker:
@@ -47,7 +68,8 @@ class Docker:
         found = ContextAPI.get_context(name) if name else ContextAPI.get_current_context()
         if found is None:
             raise MachineError(
-                f"there is no Docker context {name!r}", hint="see: docker context ls"
+                f"there is no Docker context {name or 'as the configuration names'}",
+                hint="see: docker context ls",
             )
         return found
 
@@ -90,6 +112,7 @@ class Docker:
         """
         _ = self.client, self.compose
 
+    @_told
     def info(self) -> dict[str, Any]:
         """What the daemon tells of itself."""
         return dict(self.client.info())
@@ -103,9 +126,10 @@ class Docker:
         options = self.info().get("SecurityOptions") or []
         return Identity(0, 0, me.user) if any("rootless" in o for o in options) else me
 
+    @_told
     def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:
         """The stack's containers, volumes and networks, and which of the images are there."""
-        mine = {"label": f"{_PROJECT}={project_name(stack.name)}"}
+        mine = {"label": [f"{_PROJECT}={project_name(stack.name)}", f"{_OWNER}={stack.owner}"]}
         api = self.client.api
         services: dict[str, ServiceState] = {}
         for container in api.containers(all=True, filters=mine):
@@ -123,6 +147,7 @@ class Docker:
             images=frozenset() if bundle is None else frozenset(self._present(bundle)),
         )
 
+    @_told
     def refuse_foreign(self, stack: Stack, bundle: Bundle) -> None:
         """Nothing of the stack's names belongs to somebody else.
 
@@ -148,7 +173,7 @@ class Docker:
             if network["Name"] in networks
         ]
         for kind, name, labels in found:
-            if labels.get("io.stackctl.owner") != owner:
+            if labels.get(_OWNER) != owner:
                 whose = labels.get("io.stackctl.home")
                 raise UserError(
                     f"{kind} {name} is there already and does not belong to stack "
@@ -215,6 +240,7 @@ class Docker:
         """Start what the files say; failures are left to whoever looks next."""
         self._run(self.compose.start(stack))
 
+    @_told
     def remove(self, stack: Stack, *, volumes: frozenset[str] = frozenset()) -> None:
         """Take containers and networks away, and the stack's own volumes among those named.
 
@@ -223,6 +249,19 @@ class Docker:
         """
         from docker.errors import APIError, NotFound
 
+        mine = {"label": f"{_PROJECT}={project_name(stack.name)}"}
+        there = self.client.api.containers(all=True, filters=mine)
+        if any(container["Labels"].get(_OWNER) != stack.owner for container in there):
+            raise UserError(
+                f"the containers of {project_name(stack.name)} belong to another home than "
+                f"{stack.home.path}",
+                hint="remove them from there; nothing was changed",
+            )
+        if there and not (stack.bundle / "compose.yaml").exists():
+            raise MachineError(
+                f"{stack.bundle / 'compose.yaml'} is gone, and the containers still run",
+                hint="deploy again, which writes it, then remove",
+            )
         if (stack.bundle / "compose.yaml").exists():
             # A database whose data is deleted next need not write it down first; one that is
             # still initialising would not even hear the signal.
@@ -236,7 +275,7 @@ class Docker:
         for name in sorted(volumes):
             with contextlib.suppress(NotFound):
                 volume = self.client.volumes.get(f"{project_name(stack.name)}_{name}")
-                if (volume.attrs.get("Labels") or {}).get("io.stackctl.owner") == stack.owner:
+                if (volume.attrs.get("Labels") or {}).get(_OWNER) == stack.owner:
                     try:
                         volume.remove()
                     except APIError as error:
@@ -268,18 +307,20 @@ class Docker:
             )
         return output
 
+    @_told
     def port_owner(self, stack: Stack, port: int) -> str | None:
         """Which container publishes `port`; "" for one of the stack itself."""
         for container in self.client.api.containers():
             if any(entry.get("PublicPort") == port for entry in container.get("Ports") or []):
                 labels = container["Labels"]
-                if labels.get("io.stackctl.owner") == stack.owner:
+                if labels.get(_OWNER) == stack.owner:
                     return ""
                 name = container["Names"][0].lstrip("/")
                 other = labels.get("io.stackctl.stack")
                 return f"stack {other!r} (container {name})" if other else f"container {name}"
         return None
 
+    @_told
     def disk_use(self, stack: Stack) -> Mapping[str, int]:
         """Bytes used by each volume of the stack."""
         prefix = f"{project_name(stack.name)}_"
@@ -287,7 +328,7 @@ class Docker:
             volume["Name"].removeprefix(prefix): int(volume["UsageData"]["Size"])
             for volume in self.client.df().get("Volumes") or []
             if volume["Name"].startswith(prefix)
-            and (volume.get("Labels") or {}).get("io.stackctl.owner") == stack.owner
+            and (volume.get("Labels") or {}).get(_OWNER) == stack.owner
         }
 
     def _state(self, container_id: str, labels: Mapping[str, str]) -> ServiceState:
@@ -314,6 +355,7 @@ class Docker:
             ),
         )
 
+    @_told
     def _present(self, bundle: Bundle) -> set[str]:
         from docker.errors import ImageNotFound
 

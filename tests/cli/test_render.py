@@ -55,3 +55,17 @@ def test_a_relative_home_is_made_absolute(stackctl: Call, home: Home) -> None:
     (home.path / "sub").mkdir()
     printed = stackctl("--home", "sub", "render", "scenario-5").out
     assert f'file: "{home.path}/sub/.secrets/scenario-5/postgres_password"' in printed
+
+
+@pytest.mark.parametrize("name", [".env", "compose.yaml", "entrypoints/tracking.sh"])
+def test_a_file_that_stackctl_did_not_write_is_not_replaced(
+    stackctl: Call, home: Home, name: str
+) -> None:
+    theirs = home.path / "out" / name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("MINE=precious\n")
+    answer = stackctl("render", "scenario-3b", "--output", "out")
+    assert answer.code == 2
+    assert str(Path("out") / name) in answer.err
+    assert [p for p in (home.path / "out").rglob("*") if p.is_file()] == [theirs]
+    assert theirs.read_text() == "MINE=precious\n"

@@ -49,6 +49,19 @@ def user(
     clean_up(somebody, daemon)
 
 
+@pytest.fixture
+def name(stack_name: Callable[[], str]) -> str:
+    """The name of one test's stack."""
+    return stack_name()
+
+
+@pytest.fixture
+def person(user: User, name: str) -> Iterator[User]:
+    """The user, whose stack `name` is removed after the test."""
+    yield user
+    user.run("remove", name, "--volumes", "--confirm", name)
+
+
 def clean_up(somebody: User, daemon: docker.DockerClient) -> None:
     """Remove every stack of a user, whatever state it is in."""
     known = home_stacks(somebody.home)

@@ -114,6 +114,11 @@ def free_port() -> int:
             return port
 
 
+def words(scenario: str, name: str, *more: str) -> list[str]:
+    """The words of a deploy on a free port, which is the sixth of them."""
+    return ["deploy", scenario, "--name", name, "--port", str(free_port()), *more]
+
+
 def until(found: Callable[[], T], *, seconds: float, what: str) -> T:
     """The first true value of `found`, asked again and again; fails after `seconds`."""
     end = time.monotonic() + seconds

@@ -3,12 +3,13 @@
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import docker
 import pytest
 
+from stackctl.stack import Home
 from tests.docker.driving import (
     User,
     containers,
@@ -17,23 +18,8 @@ from tests.docker.driving import (
     leftovers,
     lives,
     until,
+    words,
 )
-
-
-@pytest.fixture
-def name(stack_name: Callable[[], str]) -> str:
-    return stack_name()
-
-
-@pytest.fixture
-def person(user: User, name: str) -> Iterator[User]:
-    """The user, whose stack `name` is removed after each test."""
-    yield user
-    user.run("remove", name, "--volumes", "--confirm", name)
-
-
-def words(scenario: str, name: str, *more: str) -> list[str]:
-    return ["deploy", scenario, "--name", name, "--port", str(free_port()), *more]
 
 
 def nothing_is_left(person: User, daemon: docker.DockerClient, name: str) -> None:
@@ -227,6 +213,82 @@ class TestOthers:
             assert theirs.attrs["Labels"] == {"whose": "theirs"}
         finally:
             theirs.remove()
+
+    def test_volume_that_compose_would_make_anew_is_kept(
+        self, person: User, daemon: docker.DockerClient, name: str
+    ) -> None:
+        """Asked whether data may be lost, Compose must never be told yes."""
+        labels = {
+            "com.docker.compose.project": f"stackctl-{name}",
+            "com.docker.compose.volume": "objects",
+            "com.docker.compose.config-hash": "of another stackctl",
+            "io.stackctl.owner": Home(person.home).stack(name).owner,
+        }
+        before = daemon.volumes.create(f"stackctl-{name}_objects", labels=labels)
+        person.ok(*words("scenario-5", name))
+        # One that was made anew would have Compose's own labels.
+        assert daemon.volumes.get(before.name).attrs["Labels"] == labels
+
+    def test_copy_of_a_home_may_not_touch_the_original(
+        self, person: User, daemon: docker.DockerClient, name: str, tmp_path: Path
+    ) -> None:
+        deploy = words("scenario-3b", name)
+        person.ok(*deploy)
+        person.client("write", name)
+        copied = tmp_path / "copy"
+        shutil.copytree(person.home, copied)
+        before = lives(daemon, name)
+        copy = User(copied, person.host)
+        for command in (deploy, ["remove", name], ["remove", name, "--volumes", "--confirm", name]):
+            done = copy.run(*command)
+            assert done.returncode == 2, done.stderr
+            assert "is a copy" in done.stderr
+        assert lives(daemon, name) == before
+        person.client("read", name)
+
+    def test_stack_with_data_is_not_pointed_at_another_store(
+        self, person: User, daemon: docker.DockerClient, name: str
+    ) -> None:
+        deploy = words("scenario-5", name)
+        person.ok(*deploy)
+        before = lives(daemon, name)
+        for other in ("bucket=another", "object_store=minio"):
+            done = person.run(*deploy, "--set", other)
+            assert done.returncode == 2, done.stderr
+            assert "would not find it" in done.stderr
+        assert lives(daemon, name) == before
+
+    def test_data_that_another_stack_uses_is_not_deleted(
+        self, person: User, name: str, stack_name: Callable[[], str]
+    ) -> None:
+        first = stack_name()
+        person.ok(*words("scenario-2", first))
+        folder = person.home / "data" / first
+        person.ok(*words("scenario-3b", name, "--set", f"data={folder}"))
+        person.client("write", name)
+        done = person.run("remove", first, "--volumes", "--confirm", first)
+        assert done.returncode == 2
+        assert name in done.stderr
+        person.client("read", name)
+        person.ok("remove", name, "--volumes", "--confirm", name)
+        assert (folder / "mlruns.db").exists()
+        person.ok("remove", first, "--volumes", "--confirm", first)
+        assert not folder.exists()
+
+    def test_data_folder_that_vanished_is_not_made_anew(
+        self, person: User, daemon: docker.DockerClient, name: str
+    ) -> None:
+        deploy = words("scenario-3b", name)
+        person.ok(*deploy)
+        person.ok("remove", name)
+        folder = person.home / "data" / name
+        folder.rename(folder.with_name("not mounted"))
+        done = person.run(*deploy)
+        assert done.returncode == 2
+        assert "is gone" in done.stderr
+        assert not folder.exists()
+        folder.with_name("not mounted").rename(folder)
+        person.ok(*deploy)
 
     def test_same_name_from_another_home_is_refused(
         self, person: User, daemon: docker.DockerClient, name: str, tmp_path: Path

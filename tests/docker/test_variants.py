@@ -7,7 +7,7 @@ import stat
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,25 +18,10 @@ import pytest
 
 from stackctl.versions import DEFAULT_IMAGES
 from tests.docker.conftest import clean_up
-from tests.docker.driving import User, containers, free_port, leftovers, until
+from tests.docker.driving import User, containers, free_port, leftovers, until, words
 from tests.engine import Engine
 
 HOSTILE = "@:/%#?&'\"$ü\\ é"
-
-
-@pytest.fixture
-def name(stack_name: Callable[[], str]) -> str:
-    return stack_name()
-
-
-@pytest.fixture
-def person(user: User, name: str) -> Iterator[User]:
-    yield user
-    user.run("remove", name, "--volumes", "--confirm", name)
-
-
-def words(scenario: str, name: str, *more: str) -> list[str]:
-    return ["deploy", scenario, "--name", name, "--port", str(free_port()), *more]
 
 
 def status(url: str, **headers: str) -> int:

@@ -64,8 +64,8 @@ def test_each_call_names_project_folder_and_file(stack: Stack) -> None:
     }
     assert all(call[: len(START)] == START for call in calls.values())
     assert {name: " ".join(call[len(START) :]) for name, call in calls.items()} == {
-        "up": "up --detach --wait --wait-timeout 90 --no-build --pull never --remove-orphans --yes",
-        "start": "up --detach --no-build --pull never --remove-orphans --yes",
+        "up": "up --detach --wait --wait-timeout 90 --no-build --pull never --remove-orphans",
+        "start": "up --detach --no-build --pull never --remove-orphans",
         "restart": "restart --no-deps a b",
         "build": "build tracking",
         "pull": "pull --policy missing postgres",
