@@ -10,6 +10,7 @@ import docker
 import pytest
 
 from stackctl.stack import Home
+from stackctl.versions import DEFAULT_IMAGES
 from tests.docker.driving import (
     User,
     containers,
@@ -21,6 +22,9 @@ from tests.docker.driving import (
     words,
 )
 
+# An image that has no MLflow, and declares no volume that would be left behind.
+WITHOUT_MLFLOW = f"images.tracking={DEFAULT_IMAGES['base']}"
+
 
 def nothing_is_left(person: User, daemon: docker.DockerClient, name: str) -> None:
     assert leftovers(daemon, name) == []
@@ -29,14 +33,15 @@ def nothing_is_left(person: User, daemon: docker.DockerClient, name: str) -> Non
     assert not (person.home / "data" / name).exists()
 
 
+@pytest.fixture(scope="class")
+def stack(user: User, stack_name: Callable[[], str]) -> str:
+    name = stack_name()
+    user.ok(*words("scenario-5", name))
+    return name
+
+
 class TestKilledServices:
     """One stack of scenario-5, whose services are killed one after another under a client."""
-
-    @pytest.fixture(scope="class")
-    def stack(self, user: User, stack_name: Callable[[], str]) -> str:
-        name = stack_name()
-        user.ok(*words("scenario-5", name))
-        return name
 
     @pytest.mark.parametrize("service", ["postgres", "objects", "tracking"])
     def test_heals_and_nothing_acknowledged_is_lost(
@@ -72,7 +77,7 @@ class TestFailedStarts:
     def test_first_start_that_fails_leaves_nothing(
         self, person: User, daemon: docker.DockerClient, name: str
     ) -> None:
-        done = person.run(*words("scenario-5", name, "--set", "images.tracking=postgres:18.6"))
+        done = person.run(*words("scenario-5", name, "--set", WITHOUT_MLFLOW))
         assert done.returncode == 3
         assert "stackctl: service" in done.stderr
         assert "last log lines" in done.stderr
@@ -98,7 +103,7 @@ class TestFailedStarts:
         good = words("scenario-3b", name)
         person.ok(*good)
         person.client("write", name)
-        done = person.run(*good, "--set", "images.tracking=postgres:18.6", "--timeout", "30")
+        done = person.run(*good, "--set", WITHOUT_MLFLOW, "--timeout", "30")
         assert done.returncode == 3, done.stderr
         until(
             lambda: person.show(name)["state"] == "running",
