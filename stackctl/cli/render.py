@@ -29,7 +29,8 @@ def render(
     The files name the secrets' files, which `stackctl secrets init` makes; they hold no secret.
     """
     from stackctl.console import say
-    from stackctl.operations.deploy import place_of, refuse_others_files
+    from stackctl.operations.deploy import place_of
+    from stackctl.operations.preflight import refuse_others_files
     from stackctl.render import render as render_bundle
     from stackctl.runtimes.base import Identity
     from stackctl.stack import write_files

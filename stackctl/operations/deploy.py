@@ -1,7 +1,6 @@
 """Deploy: render, plan, start, prove; leave what was there before where that fails."""
 
 import contextlib
-import os
 import shutil
 import signal
 import threading
@@ -12,14 +11,19 @@ from pathlib import Path
 
 from stackctl import client, readiness
 from stackctl.errors import UserError
-from stackctl.operations.preflight import check_address_and_ports, check_data_folder
+from stackctl.operations.preflight import (
+    check_address_and_ports,
+    check_data_folder,
+    refuse_another_store,
+    refuse_older_mlflow,
+    refuse_own_folders,
+)
 from stackctl.plan import Plan, plan
 from stackctl.render import Bundle, Place, render
 from stackctl.runtimes.base import Identity, Observed, Progress, Runtime
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack, write_files
-from stackctl.versions import MLFLOW, version_tuple
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,9 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
             f"stack {stack.name!r} is of {manifest.scenario}, not of {scenario.name}",
             hint="choose another name with --set name=NAME; its data stays where it is",
         )
-    _refuse_older_mlflow(manifest, effective)
+    refuse_older_mlflow(manifest, effective)
     changed = _changed_settings(stack, manifest, effective)
-    _refuse_another_store(stack, scenario, changed)
+    refuse_another_store(stack, scenario, changed)
     bundle = render(scenario, effective, place_of(stack, effective, runtime.identity()))
     runtime.refuse_foreign(stack, bundle)
     observed = runtime.observe(stack, bundle)
@@ -135,24 +139,6 @@ def deploy(
         return wanted.plan
 
 
-def refuse_others_files(folder: Path, bundle: Bundle) -> None:
-    """No file of the bundle would replace one that stackctl did not write.
-
-    Raises:
-        UserError: Naming the file.
-    """
-    for name, (text, _) in bundle.files.items():
-        path = folder / name
-        if name.startswith("images/") or not os.path.lexists(path):
-            continue
-        there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        if there != text and "Rendered by stackctl" not in there[:200]:
-            raise UserError(
-                f"{path} is there already and was not written by stackctl",
-                hint="choose an empty folder with --output; nothing was written",
-            )
-
-
 def _changed_settings(
     stack: Stack, manifest: Manifest | None, effective: Effective
 ) -> dict[str, tuple[str, str, str]]:
@@ -165,35 +151,6 @@ def _changed_settings(
         for key, value, source in effective.rows()
         if before.get(key, "") != value
     }
-
-
-def _refuse_another_store(
-    stack: Stack, scenario: Scenario, changed: Mapping[str, tuple[str, str, str]]
-) -> None:
-    """A stack that holds data is not pointed at another store: its artifacts would seem gone."""
-    matter = ["data"] if scenario.uses_data_folder else []
-    if scenario.artifacts == "s3":
-        matter += ["object_store", "object_store_endpoint", "bucket"]
-    for key in matter:
-        if key in changed:
-            old, new, source = changed[key]
-            raise UserError(
-                f"stack {stack.name!r} keeps its data with {key}={old or 'empty'}, and "
-                f"{key}={new or 'empty'} (from {source}) would not find it",
-                hint=f"deploy with --set {key}={old}, or as another stack with --name",
-            )
-
-
-def _refuse_older_mlflow(manifest: Manifest | None, effective: Effective) -> None:
-    """A newer MLflow has migrated the data, and there is no way back but a backup."""
-    if manifest is None or not manifest.mlflow or "tracking" in effective.settings.images:
-        return
-    if version_tuple(manifest.mlflow) > version_tuple(MLFLOW):
-        raise UserError(
-            f"the data of stack {manifest.name!r} was last used by MLflow {manifest.mlflow}, and "
-            f"this stackctl brings {MLFLOW}, which cannot read it",
-            hint=f"use a stackctl that brings {manifest.mlflow} or newer; nothing was changed",
-        )
 
 
 def bundle_files(stack: Stack) -> dict[str, str]:
@@ -214,7 +171,7 @@ def _refuse_what_cannot_work(wanted: Prepared, runtime: Runtime) -> None:
                             lambda port: runtime.port_owner(stack, port))  # fmt: skip
     if wanted.data is not None:
         check_data_folder(wanted.data)
-        _refuse_own_folders(wanted.data, stack)
+        refuse_own_folders(wanted.data, stack)
         before = stack.manifest()
         if before is not None and before.deployed_at and not wanted.data.exists():
             raise UserError(
@@ -228,21 +185,6 @@ def _refuse_what_cannot_work(wanted: Prepared, runtime: Runtime) -> None:
         # Nobody but its owner can make the keys of an external store.
         if state.present or (external and state.name.startswith("s3_")):
             stack.secrets.read(state.name)
-
-
-def _refuse_own_folders(data: Path, stack: Stack) -> None:
-    """The data folder is not one that holds other stacks, or what stackctl itself keeps."""
-    home = stack.home.path
-    inner = [home / ".stackctl", home / ".secrets"]
-    if (
-        home.is_relative_to(data)
-        or data == home / "data"
-        or any(data.is_relative_to(folder) for folder in inner)
-    ):
-        raise UserError(
-            f"data folder {data} holds other things of stackctl",
-            hint="choose a folder of its own with --set data=DIR",
-        )
 
 
 def _carry_out(

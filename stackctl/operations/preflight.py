@@ -1,16 +1,19 @@
-"""What can be told before anything is started: address, ports, data folder."""
+"""What can be told, and is refused, before anything is started or written."""
 
 import errno
 import os
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stackctl.errors import BadSetting, MachineError, PortTaken, UserError
 from stackctl.render import Bundle
 from stackctl.runtimes.base import Observed
+from stackctl.scenario import Scenario
 from stackctl.settings import Effective
+from stackctl.stack import Manifest, Stack
+from stackctl.versions import MLFLOW, version_tuple
 
 
 def check_address_and_ports(
@@ -97,6 +100,68 @@ def check_data_folder(data: Path) -> None:
             f"data folder {data} cannot be written: {error.strerror}",
             hint="make it yours, or choose another with --set data=DIR",
         ) from error
+
+
+def refuse_others_files(folder: Path, bundle: Bundle) -> None:
+    """No file of the bundle would replace one that stackctl did not write.
+
+    Raises:
+        UserError: Naming the file.
+    """
+    for name, (text, _) in bundle.files.items():
+        path = folder / name
+        if name.startswith("images/") or not os.path.lexists(path):
+            continue
+        there = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if there != text and "Rendered by stackctl" not in there[:200]:
+            raise UserError(
+                f"{path} is there already and was not written by stackctl",
+                hint="choose an empty folder with --output; nothing was written",
+            )
+
+
+def refuse_another_store(
+    stack: Stack, scenario: Scenario, changed: Mapping[str, tuple[str, str, str]]
+) -> None:
+    """A stack that holds data is not pointed at another store: its artifacts would seem gone."""
+    matter = ["data"] if scenario.uses_data_folder else []
+    if scenario.artifacts == "s3":
+        matter += ["object_store", "object_store_endpoint", "bucket"]
+    for key in matter:
+        if key in changed:
+            old, new, source = changed[key]
+            raise UserError(
+                f"stack {stack.name!r} keeps its data with {key}={old or 'empty'}, and "
+                f"{key}={new or 'empty'} (from {source}) would not find it",
+                hint=f"deploy with --set {key}={old}, or as another stack with --name",
+            )
+
+
+def refuse_older_mlflow(manifest: Manifest | None, effective: Effective) -> None:
+    """A newer MLflow has migrated the data, and there is no way back but a backup."""
+    if manifest is None or not manifest.mlflow or "tracking" in effective.settings.images:
+        return
+    if version_tuple(manifest.mlflow) > version_tuple(MLFLOW):
+        raise UserError(
+            f"the data of stack {manifest.name!r} was last used by MLflow {manifest.mlflow}, and "
+            f"this stackctl brings {MLFLOW}, which cannot read it",
+            hint=f"use a stackctl that brings {manifest.mlflow} or newer; nothing was changed",
+        )
+
+
+def refuse_own_folders(data: Path, stack: Stack) -> None:
+    """The data folder is not one that holds other stacks, or what stackctl itself keeps."""
+    home = stack.home.path
+    inner = [home / ".stackctl", home / ".secrets"]
+    if (
+        home.is_relative_to(data)
+        or data == home / "data"
+        or any(data.is_relative_to(folder) for folder in inner)
+    ):
+        raise UserError(
+            f"data folder {data} holds other things of stackctl",
+            hint="choose a folder of its own with --set data=DIR",
+        )
 
 
 def listen_failure(address: str, port: int) -> int | None:
