@@ -36,7 +36,8 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 test-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/docker --ignore tests/engine --ignore tests/images
+	$(BIN)/python -m pytest --ignore tests/contract --ignore tests/docker --ignore tests/embedded \
+		--ignore tests/engine --ignore tests/images
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,15 +47,22 @@ def examine(home: Home) -> Iterator[Finding]:
     from stackctl.runtimes.docker import Docker
 
     runtime = Docker()
-    daemon = _daemon(runtime)
+    daemon, embedded = _daemon(runtime), list(_embedded())
+    if embedded[0].level == "ok":
+        # Either of the two is enough.
+        daemon = replace(daemon, level="warning") if daemon.level == "problem" else daemon
+    elif daemon.level == "ok":
+        embedded[0] = replace(embedded[0], level="warning")
     yield daemon
-    yield _compose(runtime)
+    if daemon.level == "ok":
+        yield _compose(runtime)
+    yield from embedded
     yield _disk(home.path, "disk, home")
     if daemon.level == "ok":
         info = runtime.info()
         yield from _of_daemon(runtime, info)
     yield _memory()
-    yield from _ports(home, runtime if daemon.level == "ok" else None)
+    yield from _ports(home, docker=daemon.level == "ok")
     yield from _secrets(home)
 
 
@@ -76,6 +83,21 @@ def _compose(runtime: "Docker") -> Finding:
         return Finding("Compose", "ok", str(runtime.compose))
     except MachineError as error:
         return Finding("Compose", "problem", error.message, error.hint)
+
+
+def _embedded() -> Iterator[Finding]:
+    """The embedded runtime, then those of its components that only some scenarios need."""
+    from stackctl.runtimes.components import find_all
+    from stackctl.runtimes.embedded import Embedded
+
+    found = find_all()
+    try:
+        Embedded().check()
+    except MachineError as error:
+        yield Finding("embedded runtime", "problem", error.message, error.hint)
+        return
+    there = [component.label for component in found.values() if not component.missing]
+    yield Finding("embedded runtime", "ok", ", ".join(there))
 
 
 def _of_daemon(runtime: "Docker", info: dict[str, Any]) -> Iterator[Finding]:
@@ -131,29 +153,30 @@ def _memory() -> Finding:
     return Finding("memory", "ok", told)
 
 
-def _ports(home: Home, runtime: "Docker | None") -> Iterator[Finding]:
+def _ports(home: Home, *, docker: bool) -> Iterator[Finding]:
     """The ports of the stacks of this home, else those of the scenarios."""
+    from stackctl.runtimes.choice import runtime_of
+
     for stack in home.stacks():
         try:
-            settings = stack.settings(stack.require_manifest())
+            manifest = stack.require_manifest()
+            settings = stack.settings(manifest)
         except StackctlError as error:
             yield Finding(f"stack {stack.name}", "problem", error.message, error.hint)
             continue
-        for port in (settings.port, settings.artifacts_port, settings.object_store_port,
-                     settings.browser_port):  # fmt: skip
-            if port is None:
-                continue
+        for port in settings.published_ports():
             subject = f"port {port}, {stack.name}"
             if listen_failure(settings.bind, port) is None:
                 yield Finding(subject, "ok", "free")
                 continue
-            owner = runtime.port_owner(stack, port) if runtime else None
+            asked = docker or manifest.runtime != "docker"
+            owner = runtime_of(manifest).port_owner(stack, port) if asked else None
             if owner == "":
                 yield Finding(subject, "ok", "the stack's own")
             else:
                 # Without a daemon nobody can tell whether it is the stack itself.
                 yield Finding(
-                    subject, "problem" if runtime else "warning",
+                    subject, "problem" if asked else "warning",
                     f"taken by {owner or listener(port)}", "stop it, or deploy with another port",
                 )  # fmt: skip
     if home.stacks():

@@ -10,11 +10,14 @@ def allowed_hosts(settings: Settings, services: Sequence[str]) -> list[str]:
     """The Host headers that the server answers.
 
     MLflow's own default is replaced by what is set, and an entry without `*` matches exactly,
-    port included (3.17.2), so each name is listed with and without a port.
+    port included (3.17.2), so each name is listed with and without a port. One with `*` is a
+    shell's pattern, in which the bracket of an IPv6 address would begin a set of characters.
     """
     names = ["localhost", "127.0.0.1", "[::1]", *_bound(settings), *services]
     names += [host.partition(":")[0] for host in settings.public_hosts]
-    return [entry for name in dict.fromkeys(names) for entry in (name, f"{name}:*")]
+    return [
+        entry for name in dict.fromkeys(names) for entry in (name, f"{name.replace('[', '[[]')}:*")
+    ]
 
 
 def cors_origins(settings: Settings) -> list[str]:

@@ -24,6 +24,7 @@ class Overview:
     services: tuple[ServiceState, ...]
     networks: tuple[str, ...]
     volumes: dict[str, int]
+    data: Path | None
     data_bytes: int | None
     secrets: tuple[SecretState, ...]
     home: str
@@ -43,7 +44,7 @@ class Overview:
             "services": [asdict(service) for service in self.services],
             "networks": list(self.networks),
             "volumes": self.volumes,
-            "data": self.manifest.data or None,
+            "data": str(self.data) if self.data else None,
             "data_bytes": self.data_bytes,
             "secrets": [
                 {**asdict(s), "changed": s.changed and s.changed.isoformat()} for s in self.secrets
@@ -88,7 +89,7 @@ def look(stack: Stack, scenario: Scenario, settings: Settings, runtime: Runtime)
         sizes |= runtime.disk_use(stack)
     except MachineError:
         sizes = dict.fromkeys(sizes, -1)
-    data = Path(manifest.data) if manifest.data else None
+    data = stack.data_folder(manifest)
     return Overview(
         manifest=manifest,
         state=state_of(manifest, services),
@@ -97,6 +98,7 @@ def look(stack: Stack, scenario: Scenario, settings: Settings, runtime: Runtime)
         services=services,
         networks=tuple(sorted(observed.networks)),
         volumes=sizes,
+        data=data,
         data_bytes=folder_bytes(data) if data and data.is_dir() else None,
         secrets=tuple(stack.secrets.states(list(manifest.secrets))),
         home=str(stack.home.path),

@@ -141,7 +141,7 @@ def _service_steps(bundle: Bundle, observed: Observed) -> list[Step]:
     for service in bundle.services:
         there = observed.services.get(service.name)
         if there is None:
-            steps.append(Step("create", "service", service.name, "it has no container"))
+            steps.append(Step("create", "service", service.name, "it does not exist"))
         elif there.digest != service.digest:
             cause = (
                 f"image {there.image} -> {service.image}"
@@ -150,7 +150,7 @@ def _service_steps(bundle: Bundle, observed: Observed) -> list[Step]:
             )
             steps.append(Step("recreate", "service", service.name, cause))
         elif service.one_shot:
-            if not there.settled:
+            if there.state != "running" and str(there) != "exited (0)":
                 steps.append(Step("start", "service", service.name, f"it is {there}"))
         elif there.state != "running":
             steps.append(Step("start", "service", service.name, f"it is {there}"))

@@ -23,8 +23,6 @@ from stackctl.secrets import redact
 from stackctl.settings import Settings
 from stackctl.stack import Stack
 
-_CONTAINER_PORT = 5000
-
 
 def server_version(scenario: Scenario, settings: Settings) -> str:
     """The MLflow version that the stack's server says it is; "" where it does not tell."""
@@ -61,13 +59,16 @@ def prove(
         except RoundTripError as error:
             raise _refused(redact(str(error), stack.secrets.values())) from error
         progress(f"checked by use: {address} ({seconds:.1f} s)")
-    address = inside(scenario, settings)
-    job = json.dumps({"addresses": [asdict(address)], "login": settings.auth == "basic"})
+    inside = runtime.inside(stack, scenario, settings)
+    if inside is None:
+        return
+    job = json.dumps({"addresses": [asdict(inside.address)], "login": settings.auth == "basic"})
     source = f"{inspect.getsource(roundtrip)}\nmain({job!r})\n"
-    outcome = _outcome(runtime.run_python(stack, scenario.server, source))
+    outcome = _outcome(inside.run_python(source))
     if "error" in outcome:
         raise _refused(redact(str(outcome["error"]), stack.secrets.values()))
-    progress(f"checked by use: {address}, the service's name ({outcome['seconds'][0]:.1f} s)")
+    seconds = outcome["seconds"][0]
+    progress(f"checked by use: {inside.address}, the service's name ({seconds:.1f} s)")
 
 
 def _outcome(printed: str) -> dict[str, Any]:
@@ -101,30 +102,14 @@ def outside(scenario: Scenario, settings: Settings) -> list[Address]:
                 else f"http://{host}:{settings.object_store_port}"
             ),
             region=settings.region,
-            key=_key(settings),
+            key=location_key(settings),
         )
         for name in ["", *names]
     ]
 
 
-def inside(scenario: Scenario, settings: Settings) -> Address:
-    """The address for other containers: the service's name."""
-    return Address(
-        url=f"http://{scenario.server}:{_CONTAINER_PORT}",
-        artifacts=(
-            f"http://artifacts:{_CONTAINER_PORT}" if scenario.writer == "artifacts-server" else ""
-        ),
-        s3=(
-            settings.object_store_endpoint
-            if settings.object_store == "external"
-            else "http://objects:8333"
-        ),
-        region=settings.region,
-        key=_key(settings),
-    )
-
-
-def _key(settings: Settings) -> str:
+def location_key(settings: Settings) -> str:
+    """Tells checks of different artifact locations apart."""
     places = [settings.bucket, settings.bind, settings.public_hosts, settings.artifacts_port]
     return hashlib.sha256(json.dumps(places).encode()).hexdigest()[:8]
 

@@ -61,6 +61,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("", description="name of the stack; the scenario's name where not given")
+    runtime: Literal["auto", "docker", "embedded"] = Field(
+        "auto",
+        description="where services run; `auto`: where the stack is already, else Docker where a "
+        "daemon answers, else processes of this machine",
+    )
     port: Port = Field(5000, description="port on which the tracking server or UI is published")
     artifacts_port: OptionalPort = Field(
         None, description="port of the artifacts-only server (scenario-6)"
@@ -106,6 +111,11 @@ class Settings(BaseModel):
     memory: dict[str, str] = Field(
         {}, description="memory limit of each service, `memory.tracking=2g`"
     )
+
+    def published_ports(self) -> list[int]:
+        """Ports of the machine at which clients reach the stack."""
+        ports = (self.port, self.artifacts_port, self.object_store_port, self.browser_port)
+        return [port for port in ports if port is not None]
 
     @field_validator("name")
     @classmethod

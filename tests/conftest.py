@@ -10,10 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
+from stackctl.render import Component
+from stackctl.runtimes import components
 from stackctl.stack import Home
+from tests.snapshots import Texts
 
-pytest_plugins = ["tests.engine.report", "tests.engine.fixtures"]
+pytest_plugins = [
+    "tests.engine.report",
+    "tests.engine.fixtures",
+    "tests.contract.fixtures",
+    "tests.daemon",
+]
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,19 @@ def stackctl_process(home: Home) -> Call:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """Snapshots are plain files."""
+    return snapshot.use_extension(Texts)
+
+
+@pytest.fixture
+def no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which the embedded runtime was not installed."""
+    missing = Component("mlflow", missing="there is no mlflow", mend="install it")
+    monkeypatch.setattr(components, "find_all", lambda: {"mlflow": missing})
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ from stackctl.stack import Manifest
 RUNS = ServiceState("tracking", "running", health="healthy")
 STARTS = ServiceState("postgres", "running", health="starting")
 SICK = ServiceState("objects", "running", health="unhealthy")
-DONE = ServiceState("bucket", "exited", exit_code=0)
-BROKEN = ServiceState("bucket", "exited", exit_code=1)
+DONE = ServiceState("bucket", "exited", exit_code=0, one_shot=True)
+BROKEN = ServiceState("bucket", "exited", exit_code=1, one_shot=True)
+ENDED = ServiceState("tracking", "exited", exit_code=0)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ BROKEN = ServiceState("bucket", "exited", exit_code=1)
         ("deployed", (RUNS, SICK), "degraded"),
         ("deployed", (RUNS, BROKEN), "degraded"),
         ("deployed", (BROKEN,), "stopped"),
+        ("deployed", (ENDED, DONE), "stopped"),
         ("deployed", (), "stopped"),
         ("removed", (), "removed"),
         ("deploying", (), "deploying"),

@@ -70,9 +70,9 @@ def test_first_deploy_makes_everything_in_order() -> None:
 + create   network  edge  (it does not exist)
 + create   network  inside  (it does not exist)
 + create   volume   mysql  (it does not exist)
-+ create   service  mysql  (it has no container)
-+ create   service  tracking  (it has no container)
-+ create   service  browser  (it has no container)
++ create   service  mysql  (it does not exist)
++ create   service  tracking  (it does not exist)
++ create   service  browser  (it does not exist)
 Plan: 21 to make, 0 to change, 0 to remove."""
     )
     assert got.makes_folder
@@ -220,7 +220,7 @@ def test_a_missing_container_volume_network_and_secret_are_made_again() -> None:
 + generate secret   s3_secret_key  (it has no file)
 + create   network  inside  (it does not exist)
 + create   volume   objects  (it does not exist)
-+ create   service  objects  (it has no container)
++ create   service  objects  (it does not exist)
 Plan: 4 to make, 0 to change, 0 to remove."""
     )
 

@@ -1,6 +1,7 @@
 """What can be told before anything is started: address, ports, data folder."""
 
 import errno
+import json
 import os
 import socket
 import subprocess
@@ -11,14 +12,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stackctl import scenario
 from stackctl.errors import BadSetting, MachineError, PortTaken, UserError
 from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
     listen_failure,
     listener,
+    refuse_moved_artifacts,
 )
 from stackctl.runtimes.base import Observed, ServiceState
+from stackctl.stack import Home, Manifest
 from tests.bundles import bundle, effective
 from tests.disk import full, small_disk
 
@@ -42,13 +46,19 @@ def stranger() -> Iterator[tuple[int, int]]:
     process.communicate(timeout=30)
 
 
-def check(*flags: str, observed: Observed | None = None, container: str | None = None) -> None:
+def check(
+    *flags: str,
+    observed: Observed | None = None,
+    container: str | None = None,
+    any_port: bool = False,
+) -> None:
     """The check of a deploy of scenario-3b."""
     check_address_and_ports(
         bundle("scenario-3b", *flags),
         effective("scenario-3b", *flags),
         observed or Observed(),
         lambda port: container,
+        any_port=any_port,
     )
 
 
@@ -87,7 +97,7 @@ def test_every_published_port_is_looked_at(stranger: tuple[int, int], free_port:
     with pytest.raises(PortTaken, match="--set artifacts_port=PORT"):
         check_address_and_ports(
             bundle("scenario-6", *flags), effective("scenario-6", *flags), Observed(),
-            lambda port: None,
+            lambda port: None, any_port=False,
         )  # fmt: skip
 
 
@@ -115,6 +125,31 @@ def test_listener_tells_of_this_very_process() -> None:
         assert listener(port).endswith(f"(process {os.getpid()})")
         assert listen_failure("127.0.0.1", port) == errno.EADDRINUSE
     assert listener(port).startswith("another program")
+
+
+PRIVILEGED = """
+import json, sys
+from stackctl.errors import BadSetting
+from tests.test_preflight import check
+try:
+    check("port=81", any_port=json.loads(sys.argv[1]))
+except BadSetting as error:
+    print(error.exit_code, error)
+"""
+
+
+@pytest.mark.parametrize("any_port", [False, True])
+def test_a_port_of_root_is_refused_to_others_unless_a_daemon_publishes_it(
+    any_port: bool, without_privileges: tuple[str, ...]
+) -> None:
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81:
+        pytest.skip("this machine lets everybody listen on every port")
+    done = subprocess.run(
+        [*without_privileges, sys.executable, "-c", PRIVILEGED, json.dumps(any_port)],
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    refusal = "2 setting port=81 (from --set): only root may listen on a port below 1024\n"
+    assert (done.stdout, done.stderr) == ("" if any_port else refusal, "")
 
 
 # The data folder.
@@ -175,3 +210,38 @@ def test_data_folder_that_mlflow_would_misread_is_refused(tmp_path: Path, bad: s
     with pytest.raises(UserError, match="MLflow cannot use"):
         check_data_folder(tmp_path / f"a{bad}b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_mlflow_does_not_see_may_be_anywhere(tmp_path: Path) -> None:
+    check_data_folder(tmp_path / "a?b#c%20", for_mlflow=False)
+
+
+# A home that was moved.
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "refused"),
+    [
+        ("scenario-3b", "2026-11-21T10:00:00", True),
+        ("scenario-3b-mysql", "2026-11-21T10:00:00", True),
+        ("scenario-3b", "", False),
+        ("scenario-5", "2026-11-21T10:00:00", False),
+    ],
+)
+def test_artifacts_that_were_moved_are_refused_while_the_old_path_leads_elsewhere(
+    tmp_path: Path, name: str, status: str, refused: bool
+) -> None:
+    """MLflow keeps the absolute path of each experiment's artifacts."""
+    old, new = tmp_path / "it's old", tmp_path / "new"
+    stack = Home(new).stack("x")
+    (new / "data" / "x").mkdir(parents=True)
+    data = "" if name == "scenario-5" else f"{old}/data/x"
+    stack.save(Manifest("x", name, "docker", "o", data=data, home=str(old), deployed_at=status))
+    if not refused:
+        refuse_moved_artifacts(stack, scenario.load(name))
+        return
+    with pytest.raises(UserError, match="to the old path") as error:
+        refuse_moved_artifacts(stack, scenario.load(name))
+    command = error.value.hint.partition(": ")[2].partition(";")[0]
+    subprocess.run(["sh", "-c", command], check=True)
+    refuse_moved_artifacts(stack, scenario.load(name))

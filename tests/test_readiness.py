@@ -11,8 +11,11 @@ import pytest
 
 from stackctl import scenario
 from stackctl.errors import NotReady
-from stackctl.readiness import inside, outside, prove, server_version
-from stackctl.runtimes.base import Runtime
+from stackctl.readiness import outside, prove, server_version
+from stackctl.runtimes.base import Inside, Runtime
+from stackctl.runtimes.docker import Docker
+from stackctl.runtimes.embedded import Embedded
+from stackctl.scenario import Scenario
 from stackctl.settings import Settings
 from stackctl.stack import Home, Stack
 from tests.bundles import effective
@@ -21,12 +24,16 @@ from tests.mlflow_peer import Peer, Reply, serving
 
 @dataclass
 class HereRuntime:
-    """Runs what is meant for a service's container on this machine, and keeps its source."""
+    """Docker's way inside, but run on this machine; keeps the source that is sent there."""
 
     source: list[str] = field(default_factory=list)
 
-    def run_python(self, stack: Stack, service: str, source: str) -> str:
-        """In a Python without stackctl, as in a container; `SERVICE:5000` is not a name here."""
+    def inside(self, stack: Stack, scenario: Scenario, settings: Settings) -> Inside:
+        """`SERVICE:5000`, which is not a name here."""
+        return Inside(Docker().inside(stack, scenario, settings).address, self.run_python)
+
+    def run_python(self, source: str) -> str:
+        """In a Python without stackctl, as in a container."""
         self.source.append(source)
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-"], input=source, text=True, capture_output=True,
@@ -98,13 +105,18 @@ def test_the_published_address_is_used_under_every_public_name(
     ],
 )  # fmt: skip
 def test_servers_and_stores_have_one_address_outside_and_another_inside(
-    name: str, flags: list[str], artifacts: str, s3: str | None, within: tuple[str, str, str]
+    home: Home,
+    name: str,
+    flags: list[str],
+    artifacts: str,
+    s3: str | None,
+    within: tuple[str, str, str],
 ) -> None:
     chosen, wanted = scenario.load(name), settings(name, *flags)
     (without,) = outside(chosen, wanted)
     assert without.artifacts == artifacts
     assert s3 is None or without.s3 == s3
-    got = inside(chosen, wanted)
+    got = Docker().inside(home.stack("one"), chosen, wanted).address
     assert (got.url, got.artifacts, got.s3) == within
     assert without.key == got.key
     assert without.region == got.region == "us-east-1"
@@ -120,7 +132,7 @@ def test_checks_of_different_artifact_places_use_different_experiments() -> None
     assert outside(chosen, settings("scenario-6", "workers=5"))[0].key == keys[0]
 
 
-def prove_peer(peer: Peer, home: Home, runtime: HereRuntime, *flags: str) -> list[str]:
+def prove_peer(peer: Peer, home: Home, runtime: HereRuntime | Embedded, *flags: str) -> list[str]:
     """Prove a stack of scenario-5 whose published port is the peer's."""
     told: list[str] = []
     chosen = settings("scenario-5", f"port={peer.url.rpartition(':')[2]}", *flags)
@@ -136,6 +148,14 @@ def test_the_published_address_alone_is_not_enough(peer: Peer, home: Home) -> No
     with pytest.raises(NotReady, match=r"GET http://tracking:5000/api/2\.0/mlflow/") as error:
         prove_peer(peer, home, runtime)
     assert error.value.exit_code == 3
+    assert "POST experiments/delete" in peer.asked
+
+
+def test_where_services_have_no_names_of_their_own_the_published_address_is_all(
+    peer: Peer, home: Home
+) -> None:
+    (told,) = prove_peer(peer, home, Embedded())
+    assert told.startswith(f"checked by use: {peer.url} (")
     assert "POST experiments/delete" in peer.asked
 
 

@@ -1,7 +1,6 @@
 """Rendering: the same input gives the same bytes, and every value arrives as it was given."""
 
 import configparser
-import difflib
 import json
 import os
 import py_compile
@@ -10,7 +9,6 @@ import shutil
 import stat
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,63 +18,27 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 from syrupy.assertion import SnapshotAssertion
-from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
-from syrupy.location import PyTestLocation
-from syrupy.types import SnapshotIndex
 
 import stackctl
 from stackctl import scenario, settings
 from stackctl.errors import BadSetting, UserError
 from stackctl.render import Bundle, yaml_quoted
-from tests.bundles import NAMES, bundle, check, compose, readable, texts, tool, variants, written
-
-HOSTILE = [
-    "/home/ada/my stacks",
-    "/srv/$HOME/${PATH}/${X:-y}/$$",
-    '/srv/it\'s "quoted"',
-    "/srv/#1 #2",
-    "/srv/a: b/- c/{d}, [e]",
-    "/srv/größe/東京/😀",
-    "/srv/back\\slash\\n",
-    "/srv/{{ 1 }}/{% x %}",
-    "/srv/`id`;rm -rf|&>",
-    "/srv/a\u2028b\x85c\x7fd",
-    "/srv/%20?x=y&z",
-    "/srv/!important *a &b <<",
-]
-
-PASSWORDS = {
-    "admin_password": "ädmin p@s:s/%#?&'\"$w`id`\\n",
-    "flask_secret_key": "flask-$key",
-    "mysql_password": "größe p@s:s/%#?&'\"$w",
-    "mysql_root_password": "never read by a server",
-    "postgres_password": "größe-東京 p@s:s/%#?&'\"$w%(x)s",
-    "s3_access_key": "access-key",
-    "s3_secret_key": "s3/secret+key=$HOME",
-}
-
-
-class Texts(SingleFileSnapshotExtension):
-    """Snapshots as plain files in tests/snapshots/, named after what they hold."""
-
-    _write_mode = WriteMode.TEXT
-    file_extension = "txt"
-
-    @classmethod
-    def dirname(cls, *, test_location: PyTestLocation) -> str:
-        """One folder for each test."""
-        name = test_location.methodname.removeprefix("test_").split("_")[0]
-        return str(Path(__file__).parent / "snapshots" / name)
-
-    @classmethod
-    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
-        """The name given by the test."""
-        return str(index)
-
-
-@pytest.fixture
-def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
-    return snapshot.use_extension(Texts)
+from tests.bundles import (
+    NAMES,
+    bundle,
+    check,
+    compose,
+    differences,
+    readable,
+    texts,
+    tool,
+    variants,
+    without,
+    written,
+)
+from tests.hostile import HOSTILE, PASSWORDS
+from tests.scripts import Call, calls, programs
+from tests.snapshots import names_in, title
 
 
 def parsed(of: Bundle) -> dict[str, Any]:
@@ -114,17 +76,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*Can not relate snapshot")
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scenarios_render_as_in_the_snapshot(name: str, snapshot: SnapshotAssertion) -> None:
-    plain = bundle(name)
-    without_image = {n: v for n, v in plain.files.items() if not n.startswith("images/")}
-    shown = readable(Bundle(**{**vars(plain), "files": without_image}))
-    assert shown == snapshot(name=name)
+    assert readable(without(bundle(name), "images/")) == snapshot(name=name)
 
 
 @pytest.mark.parametrize("flavor", ["slim", "user", "conda"])
 def test_image_files_are_as_in_the_snapshot(flavor: str, snapshot: SnapshotAssertion) -> None:
     found = bundle("scenario-5", f"image_flavor={flavor}")
-    image = {n: v for n, v in found.files.items() if n.startswith("images/")}
-    assert readable(Bundle(**{**vars(found), "files": image})) == snapshot(name=flavor)
+    others = tuple(name for name in found.files if not name.startswith("images/"))
+    assert readable(without(found, *others)) == snapshot(name=flavor)
 
 
 @pytest.mark.parametrize(("name", "flags"), SHOWN_VARIANTS)
@@ -132,22 +91,15 @@ def test_variants_differ_from_their_scenario_as_in_the_snapshot(
     name: str, flags: str, snapshot: SnapshotAssertion
 ) -> None:
     words = [flags] if flags.startswith("data=") else flags.split()
-    changed = bundle(name, *words)
-    files = {n: v for n, v in changed.files.items() if not n.startswith("images/")}
-    before = bundle(name)
-    old = {n: v for n, v in before.files.items() if not n.startswith("images/")}
-    lines = difflib.unified_diff(
-        readable(Bundle(**{**vars(before), "files": old})).splitlines(),
-        readable(Bundle(**{**vars(changed), "files": files})).splitlines(),
-        name, f"{name} --set {' --set '.join(words)}", lineterm="",
-    )  # fmt: skip
-    title = re.sub(r"[^a-z0-9.=_-]+", "-", f"{name} {flags}".replace("::", "six-"))
-    assert "\n".join(lines) + "\n" == snapshot(name=title)
+    before, after = without(bundle(name), "images/"), without(bundle(name, *words), "images/")
+    shown = differences(before, after, name, f"{name} --set {' --set '.join(words)}")
+    assert shown == snapshot(name=title(f"{name} {flags}"))
 
 
 def test_no_snapshot_is_left_behind() -> None:
-    titles = {Path(path).name for path in (Path(__file__).parent / "snapshots").rglob("*.txt")}
-    assert len(titles) == len(NAMES) + 3 + len(SHOWN_VARIANTS)
+    assert names_in("scenarios") == set(NAMES)
+    assert names_in("image") == {"slim", "user", "conda"}
+    assert names_in("variants") == {title(f"{name} {flags}") for name, flags in SHOWN_VARIANTS}
 
 
 # The same bytes.
@@ -157,8 +109,8 @@ def test_same_input_gives_same_bytes() -> None:
     """In processes whose hashes differ, so that no set or dict order leaks into a file."""
     source = (
         "import json, sys; from tests.bundles import *; "
-        "json.dump([bundle(n, 'auth=basic', 'images.mysql=mysql:9', 'memory.tracking=3g')"
-        ".files for n in NAMES], sys.stdout)"
+        "json.dump([kind(n, 'auth=basic', 'images.mysql=mysql:9', 'memory.tracking=3g')"
+        ".files for n in NAMES for kind in (bundle, processes)], sys.stdout)"
     )
     outputs = {
         subprocess.run(
@@ -236,42 +188,21 @@ def test_a_hostile_path_arrives_unchanged(name: str, home: str, tmp_path: Path) 
     assert files == [f"{folder}/{secret}" for secret in found.secrets]
 
 
-@dataclass(frozen=True)
-class Started:
-    """What a server's script became."""
-
-    arguments: list[str]
-    variables: dict[str, str]
-    folder: Path
-
-
-def start(of: Bundle, script: str, folder: Path) -> Started:
-    """Run a script in a real bash, with an mlflow on PATH that tells what it was given.
-
-    The container's `/run/secrets` and `/tmp` are folders of the test.
-    """
-    for name in ("bin", "tmp", "secrets"):
-        (folder / name).mkdir(parents=True)
+def start(of: Bundle, script: str, folder: Path) -> Call:
+    """Run a server's script; the container's `/run/secrets` and `/tmp` are folders of the test."""
+    programs(folder, "mlflow")
+    for name in ("tmp", "secrets"):
+        (folder / name).mkdir()
     for name in of.secrets:
         (folder / "secrets" / name).write_text(PASSWORDS[name], encoding="utf-8")
-    server = folder / "bin" / "mlflow"
-    server.write_text('#!/bin/bash\nprintf "%s\\0" "$@" > told-words\nenv -0 > told-env\n')
-    server.chmod(0o755)
     text = of.files[f"entrypoints/{script}.sh"][0]
     # A user's data may lie below /tmp: what a server empties is a folder of its own.
     for line in re.findall(r"^\s*(?:rm|find) .*", text, re.MULTILINE):
         assert line == "rm -rf /var/tmp/stackctl-scratch"
     for path in ("/tmp/auth.ini", "/var/tmp/stackctl-scratch"):
         text = text.replace(path, str(folder / "tmp" / Path(path).name))
-    text = text.replace("/run/secrets", str(folder / "secrets"))
-    done = subprocess.run(
-        ["bash", "-c", text], capture_output=True, text=True, timeout=30, check=False, cwd=folder,
-        env={"PATH": f"{folder}/bin:{os.environ['PATH']}"},
-    )  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    words = (folder / "told-words").read_text(encoding="utf-8").split("\0")[:-1]
-    env = (folder / "told-env").read_text(encoding="utf-8").split("\0")[:-1]
-    return Started(words, dict(line.split("=", 1) for line in env), folder)
+    (told,) = calls(folder, text.replace("/run/secrets", str(folder / "secrets")), cwd=folder)
+    return told
 
 
 @pytest.mark.parametrize("home", HOSTILE)

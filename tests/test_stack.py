@@ -341,3 +341,12 @@ def test_the_data_folder_moves_with_the_home_and_no_other_does(tmp_path: Path) -
     elsewhere = manifest.with_(data="/mnt/big/x")
     assert stack.data_folder(elsewhere) == Path("/mnt/big/x")
     assert stack.data_folder(manifest.with_(data="")) is None
+
+
+def test_the_folders_of_volumes_move_with_the_home_and_no_others_do(tmp_path: Path) -> None:
+    stack = Home(tmp_path / "new").stack("x")
+    volumes = {"postgres": "/var/lib/stackctl/owner/postgres", "objects": "/old/data/x/objects"}
+    manifest = Manifest("x", "scenario-5", "embedded", "o", home="/old", volumes=volumes)
+    assert stack.volume_folder(manifest, "objects") == tmp_path / "new" / "data" / "x" / "objects"
+    assert stack.volume_folder(manifest, "postgres") == Path("/var/lib/stackctl/owner/postgres")
+    assert stack.volume_folder(manifest, "mysql") is None

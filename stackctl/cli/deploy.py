@@ -12,9 +12,9 @@ from stackctl.cli.options import (
     Global,
     Name,
     Port,
+    RuntimeName,
     ScenarioName,
     Set,
-    docker_runtime,
     home,
     scenario_and_settings,
 )
@@ -25,6 +25,7 @@ def deploy(
     given: Set = None,
     name: Name = None,
     port: Port = None,
+    runtime: RuntimeName = None,
     timeout: Annotated[
         float, typer.Option(help="seconds for the services to become ready", min=1)
     ] = 180,
@@ -39,12 +40,15 @@ def deploy(
     from stackctl import client
     from stackctl.console import say, working
     from stackctl.operations.deploy import deploy as deploy_stack
+    from stackctl.runtimes.choice import choose
 
-    found, effective = scenario_and_settings(scenario, given, name, port)
+    found, effective = scenario_and_settings(scenario, given, name, port, runtime)
     stack = home().stack(effective.settings.name)
+    chosen = choose(stack, found, effective)
+    say(str(chosen))
     with working(f"deploying {stack.name}"):
         done = deploy_stack(
-            stack, found, effective, docker_runtime(),
+            stack, found, effective, chosen.runtime,
             progress=say, timeout=timeout, check=not no_check,
         )  # fmt: skip
     if not done:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import deployed, docker_runtime
+from stackctl.cli.options import deployed, runtime_of
 
 
 def logs(
@@ -16,8 +16,8 @@ def logs(
     """Print the logs of a stack's services, without secrets."""
     from stackctl.errors import UnknownName
 
-    found, _ = deployed(stack)
-    runtime = docker_runtime()
+    found, manifest = deployed(stack)
+    runtime = runtime_of(manifest)
     known = list(runtime.observe(found).services)
     if service is not None and service not in known:
         raise UnknownName("service", service, known)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stackctl.runtimes.docker import Docker
+    from stackctl.runtimes.base import Runtime
     from stackctl.scenario import Scenario
     from stackctl.settings import Effective
     from stackctl.stack import Home, Manifest, Stack
@@ -53,6 +53,10 @@ Name = Annotated[
     str | None, typer.Option("--name", help="name of the stack, the scenario's where not given")
 ]
 Port = Annotated[str | None, typer.Option("--port", help="published port of the server")]
+RuntimeName = Annotated[
+    str | None,
+    typer.Option("--runtime", help="where services run: auto, docker, embedded", metavar="NAME"),
+]
 
 
 class Global:
@@ -99,7 +103,11 @@ def home() -> "Home":
 
 
 def scenario_and_settings(
-    name: str, given: list[str] | None, stack: str | None = None, port: str | None = None
+    name: str,
+    given: list[str] | None,
+    stack: str | None = None,
+    port: str | None = None,
+    runtime: str | None = None,
 ) -> tuple["Scenario", "Effective"]:
     """A scenario with its effective settings."""
     from stackctl import scenario, settings
@@ -109,6 +117,7 @@ def scenario_and_settings(
     flags = list(given or [])
     flags += [f"name={stack}"] if stack is not None else []
     flags += [f"port={port}"] if port is not None else []
+    flags += [f"runtime={runtime}"] if runtime is not None else []
     return found, settings.resolve(found, flags=flags, dotenv=where.dotenv)
 
 
@@ -127,10 +136,8 @@ def as_deployed(stack: "Stack", manifest: "Manifest") -> tuple["Scenario", "Effe
     return found, Effective(stack.settings(manifest), {})
 
 
-def docker_runtime() -> "Docker":
-    """The docker runtime, checked."""
-    from stackctl.runtimes.docker import Docker
+def runtime_of(manifest: "Manifest") -> "Runtime":
+    """Where a stack was deployed."""
+    from stackctl.runtimes import choice
 
-    runtime = Docker()
-    runtime.check()
-    return runtime
+    return choice.runtime_of(manifest)

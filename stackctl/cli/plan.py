@@ -10,9 +10,9 @@ from stackctl.cli.options import (
     Global,
     Name,
     Port,
+    RuntimeName,
     ScenarioName,
     Set,
-    docker_runtime,
     home,
     scenario_and_settings,
 )
@@ -23,6 +23,7 @@ def plan(
     given: Set = None,
     name: Name = None,
     port: Port = None,
+    runtime: RuntimeName = None,
     detailed_exitcode: Annotated[
         bool,
         typer.Option(
@@ -32,14 +33,19 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Print what deploy would do, and how the files would change. Changes nothing."""
+    from stackctl.console import say
     from stackctl.operations.deploy import prepare
     from stackctl.plan import diff
+    from stackctl.runtimes.choice import choose
     from stackctl.secrets import redact
 
     Global.errors_exit_1 = detailed_exitcode
-    found, effective = scenario_and_settings(scenario, given, name, port)
+    found, effective = scenario_and_settings(scenario, given, name, port, runtime)
     stack = home().stack(effective.settings.name)
-    wanted = prepare(stack, found, effective, docker_runtime())
+    chosen = choose(stack, found, effective)
+    wanted = prepare(stack, found, effective, chosen.runtime)
+    for line in (str(chosen), *wanted.bundle.notes):
+        say(line)
     changes = redact(diff(wanted.bundle, wanted.files), stack.secrets.values())
     if as_json:
         steps = [asdict(step) for step in wanted.plan.steps]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import StackName, deployed, docker_runtime
+from stackctl.cli.options import StackName, deployed, runtime_of
 
 
 def remove(
@@ -26,8 +26,8 @@ def remove(
     from stackctl.errors import UserError
     from stackctl.operations import remove as operation
 
-    found, _ = deployed(stack)
-    runtime = docker_runtime()
+    found, manifest = deployed(stack)
+    runtime = runtime_of(manifest)
     if not volumes:
         operation.remove(found, runtime, progress=say)
         return

@@ -8,6 +8,7 @@ import typer
 from stackctl.cli.options import (
     Name,
     Port,
+    RuntimeName,
     ScenarioName,
     Set,
     home,
@@ -23,21 +24,21 @@ def render(
     given: Set = None,
     name: Name = None,
     port: Port = None,
+    runtime: RuntimeName = None,
 ) -> None:
     """Write compose.yaml, entrypoint scripts, Dockerfile and .env of a scenario.
 
     The files name the secrets' files, which `stackctl secrets init` makes; they hold no secret.
     """
     from stackctl.console import say
-    from stackctl.operations.deploy import place_of
     from stackctl.operations.preflight import refuse_others_files
     from stackctl.render import render as render_bundle
-    from stackctl.runtimes.base import Identity
+    from stackctl.runtimes.choice import place_for_files
     from stackctl.stack import write_files
 
-    found, effective = scenario_and_settings(scenario, given, name, port)
+    found, effective = scenario_and_settings(scenario, given, name, port, runtime)
     stack = home().stack(effective.settings.name)
-    bundle = render_bundle(found, effective, place_of(stack, effective, Identity.of_this_process()))
+    bundle = render_bundle(found, effective, place_for_files(stack, found, effective))
     if output is None:
         for path, (text, _) in bundle.files.items():
             if not path.endswith(".lock"):

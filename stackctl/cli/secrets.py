@@ -16,9 +16,8 @@ app = typer.Typer(help="Make, list and check secrets.", no_args_is_help=True)
 def _folder_and_names(
     scenario: str, given: list[str] | None, name: str | None
 ) -> tuple["SecretFolder", list[str]]:
-    from stackctl.operations.deploy import place_of
     from stackctl.render import render
-    from stackctl.runtimes.base import Identity
+    from stackctl.runtimes.base import Identity, place_of
 
     found, effective = scenario_and_settings(scenario, given, name)
     stack = home().stack(effective.settings.name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackctl.cli.options import StackName, as_deployed, deployed, docker_runtime, home
+from stackctl.cli.options import StackName, as_deployed, deployed, home, runtime_of
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -29,7 +29,7 @@ def show(
 
     found, manifest = deployed(stack)
     scenario, effective = as_deployed(found, manifest)
-    runtime = docker_runtime()
+    runtime = runtime_of(manifest)
     if watch:
         from rich.live import Live
 
@@ -52,13 +52,16 @@ def _list(as_json: bool) -> None:
     from stackctl.overview import brief
 
     where = home()
-    runtime = None
-    if where.stacks():
+    rows, unknown = [], {}
+    for stack in where.stacks():
+        manifest = stack.require_manifest()
         try:
-            runtime = docker_runtime()
+            rows.append(brief(stack, runtime_of(manifest)))
         except MachineError as error:
-            say(f"states are as last known: {error}")
-    rows = [brief(stack, runtime) for stack in where.stacks()]
+            unknown[manifest.runtime] = error
+            rows.append(brief(stack, None))
+    for name, reason in unknown.items():
+        say(f"states on runtime {name} are as last known: {reason}")
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
@@ -91,7 +94,7 @@ def _page(seen: "Overview") -> "Group":
         ("MLflow", manifest.mlflow),
         ("deployed", manifest.deployed_at),
         ("home", seen.home),
-        ("data", f"{manifest.data} ({size(seen.data_bytes)})" if manifest.data else ""),
+        ("data", f"{seen.data} ({size(seen.data_bytes)})" if seen.data else ""),
         ("networks", ", ".join(seen.networks)),
     ):
         if value:

@@ -15,12 +15,13 @@ from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
     refuse_another_store,
+    refuse_moved_artifacts,
     refuse_older_mlflow,
     refuse_own_folders,
 )
 from stackctl.plan import Plan, plan
 from stackctl.render import Bundle, Place, render
-from stackctl.runtimes.base import Identity, Observed, Progress, Runtime
+from stackctl.runtimes.base import Observed, Progress, Runtime
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack, write_files
@@ -33,24 +34,12 @@ class Prepared:
     stack: Stack
     scenario: Scenario
     effective: Effective
+    place: Place
     bundle: Bundle
     observed: Observed
     files: Mapping[str, str]
     plan: Plan
     data: Path | None
-
-
-def place_of(stack: Stack, effective: Effective, identity: Identity) -> Place:
-    """Where the stack's bundle lives, and whose it is."""
-    return Place(
-        home=str(stack.home.path),
-        data=str(stack.data(effective.settings.data)),
-        secrets=str(stack.secrets.path),
-        owner=stack.owner,
-        uid=identity.uid,
-        gid=identity.gid,
-        user=identity.user,
-    )
 
 
 def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Runtime) -> Prepared:
@@ -68,12 +57,15 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
             hint="choose another name with --set name=NAME; its data stays where it is",
         )
     refuse_older_mlflow(manifest, effective)
+    refuse_moved_artifacts(stack, scenario)
     changed = _changed_settings(stack, manifest, effective)
-    refuse_another_store(stack, scenario, changed)
-    bundle = render(scenario, effective, place_of(stack, effective, runtime.identity()))
+    place = runtime.place(stack, scenario, effective)
+    refuse_another_store(stack, scenario, changed, volumes_in_data=place.holds_volumes)
+    bundle = render(scenario, effective, place)
     runtime.refuse_foreign(stack, bundle)
     observed = runtime.observe(stack, bundle)
-    data = stack.data(effective.settings.data) if scenario.uses_data_folder else None
+    uses_data = scenario.uses_data_folder or place.holds_volumes
+    data = stack.data(effective.settings.data) if uses_data else None
     files = bundle_files(stack)
     missing = [state.name for state in stack.secrets.states(list(bundle.secrets))
                if not state.present]  # fmt: skip
@@ -81,6 +73,7 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
         stack=stack,
         scenario=scenario,
         effective=effective,
+        place=place,
         bundle=bundle,
         observed=observed,
         files=files,
@@ -131,6 +124,8 @@ def deploy(
         if wanted.plan:
             _carry_out(wanted, runtime, progress=progress, timeout=timeout, check=check)
         else:
+            if not all(state.settled for state in wanted.observed.services.values()):
+                runtime.start(stack, wanted.bundle, timeout=timeout, progress=progress)
             if check:
                 readiness.prove(stack, scenario, effective.settings, runtime, progress)
             manifest = stack.require_manifest()
@@ -149,7 +144,8 @@ def _changed_settings(
     return {
         key: (before.get(key, ""), value, source)
         for key, value, source in effective.rows()
-        if before.get(key, "") != value
+        # Where the stack is, it stays: `auto` is no other place.
+        if key != "runtime" and before.get(key, "") != value
     }
 
 
@@ -161,16 +157,19 @@ def bundle_files(stack: Stack) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): path.read_text(encoding="utf-8")
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.relative_to(folder).parts[0].startswith(".new-")
+        if path.is_file()
+        and path.parent.name != "__pycache__"
+        and not path.relative_to(folder).parts[0].startswith(".new-")
     }
 
 
 def _refuse_what_cannot_work(wanted: Prepared, runtime: Runtime) -> None:
     stack = wanted.stack
     check_address_and_ports(wanted.bundle, wanted.effective, wanted.observed,
-                            lambda port: runtime.port_owner(stack, port))  # fmt: skip
+                            lambda port: runtime.port_owner(stack, port),
+                            any_port=runtime.may_bind_any_port)  # fmt: skip
     if wanted.data is not None:
-        check_data_folder(wanted.data)
+        check_data_folder(wanted.data, for_mlflow=wanted.scenario.uses_data_folder)
         refuse_own_folders(wanted.data, stack)
         before = stack.manifest()
         if before is not None and before.deployed_at and not wanted.data.exists():
@@ -193,19 +192,21 @@ def _carry_out(
     stack, bundle = wanted.stack, wanted.bundle
     before = stack.manifest()
     manifest = _manifest(wanted, runtime)
-    generated: list[str] = []
-    with _undone_on_failure(wanted, before, generated, runtime, progress):
+    with _undone_on_failure(wanted, before, stack.secrets.names(), runtime, progress):
         stack.save(manifest)
+        for note in bundle.notes:
+            progress(note)
         for step in wanted.plan.steps:
             if step.kind == "setting":
                 progress(f"setting {step.name}: {step.cause}")
-        generated += stack.secrets.ensure(list(bundle.secrets))
+        generated = stack.secrets.ensure(list(bundle.secrets))
         if generated:
             progress(f"generated {', '.join(generated)} in {stack.secrets.path}")
         client.write_credentials(stack, wanted.scenario)
         if wanted.data is not None:
             made = not wanted.data.exists()
-            (wanted.data / "mlruns").mkdir(parents=True, exist_ok=True)
+            folder = wanted.data / "mlruns" if wanted.scenario.uses_data_folder else wanted.data
+            folder.mkdir(parents=True, exist_ok=True)
             manifest = manifest.with_(data_created=manifest.data_created or made)
             stack.save(manifest)
         _write_bundle(stack, bundle, wanted.files)
@@ -229,7 +230,7 @@ def _save_as_deployed(wanted: Prepared, manifest: Manifest) -> None:
 def _undone_on_failure(
     wanted: Prepared,
     before: Manifest | None,
-    generated: list[str],
+    secrets: list[str],
     runtime: Runtime,
     progress: Progress,
 ) -> Iterator[None]:
@@ -239,7 +240,7 @@ def _undone_on_failure(
     except BaseException:
         with _uninterrupted():
             try:
-                _undo(wanted, before, generated, runtime, progress)
+                _undo(wanted, before, secrets, runtime, progress)
             except Exception as error:  # the first failure is the one to raise
                 progress(f"that failed too: {error}; run: stackctl deploy {wanted.scenario.name}")
         raise
@@ -248,7 +249,7 @@ def _undone_on_failure(
 def _undo(
     wanted: Prepared,
     before: Manifest | None,
-    generated: list[str],
+    secrets: list[str],
     runtime: Runtime,
     progress: Progress,
 ) -> None:
@@ -264,7 +265,7 @@ def _undo(
         return
     progress("taking away what was started")
     fresh = frozenset(wanted.bundle.volumes) - wanted.observed.volumes
-    runtime.remove(stack, volumes=fresh if _never_ran(before) else frozenset())
+    runtime.remove(stack, lost=fresh if _never_ran(before) else frozenset())
     if wanted.data is not None and wanted.plan.makes_folder and _never_ran(before):
         # Made moments ago, and no client was told of it yet.
         shutil.rmtree(wanted.data, ignore_errors=True)
@@ -273,9 +274,8 @@ def _undo(
     if before is not None:
         stack.save(before)
         return
-    for name in generated:
+    for name in set(stack.secrets.names()) - set(secrets):
         stack.secrets.forget(name)
-    stack.secrets.forget(client.CREDENTIALS)
     stack.forget()
 
 
@@ -316,6 +316,8 @@ def _manifest(wanted: Prepared, runtime: Runtime) -> Manifest:
         home=str(stack.home.path),
         secrets=wanted.bundle.secrets,
         deployed_at=before.deployed_at if before else "",
+        ports=wanted.place.local.ports if wanted.place.local else {},
+        volumes=wanted.place.local.volumes if wanted.place.local else {},
     )
 
 

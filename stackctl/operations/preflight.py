@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
@@ -20,7 +21,9 @@ def check_address_and_ports(
     bundle: Bundle,
     effective: Effective,
     observed: Observed,
-    container_on: Callable[[int], str | None],
+    owner_of: Callable[[int], str | None],
+    *,
+    any_port: bool,
 ) -> None:
     """The address is this machine's, and no stranger listens on the ports.
 
@@ -28,7 +31,8 @@ def check_address_and_ports(
         bundle: Says which ports are published.
         effective: Says on which address.
         observed: Tells the stack's own listeners.
-        container_on: Which container publishes a port; "" for the stack's own.
+        owner_of: Which stack or container publishes a port; "" for this stack itself.
+        any_port: Whoever publishes may use ports that this user may not.
 
     Raises:
         BadSetting: The address is not of this machine.
@@ -51,16 +55,18 @@ def check_address_and_ports(
                     "not an address of this machine",
                 )
             if failure == errno.EACCES:
-                # The daemon, which publishes the port, may use what this user may not.
-                continue
-            owner = container_on(port)
+                if any_port:
+                    continue
+                source = effective.sources.get(setting, "default")
+                raise BadSetting(setting, port, source, "only root may listen on a port below 1024")
+            owner = owner_of(port)
             if owner == "":
                 continue
             raise PortTaken(setting, settings.bind, port, owner or listener(port))
 
 
-def check_data_folder(data: Path) -> None:
-    """The data folder can be written, or made, and MLflow understands its path.
+def check_data_folder(data: Path, *, for_mlflow: bool = True) -> None:
+    """The data folder can be written, or made, and, where it is to, MLflow understands its path.
 
     MLflow takes the path as part of a URI: of a folder `a?b` it would use `a` (3.17.2), which in
     a container may be one that does not outlive it.
@@ -68,11 +74,21 @@ def check_data_folder(data: Path) -> None:
     Raises:
         UserError: It cannot.
     """
-    if bad := sorted(set(str(data)) & set("?#%")):
+    if for_mlflow and (bad := sorted(set(str(data)) & set("?#%"))):
         raise UserError(
             f"data folder {data}: MLflow cannot use a path with {' or '.join(bad)}",
             hint="choose another with --set data=DIR",
         )
+    check_writable(data)
+
+
+def check_writable(data: Path) -> None:
+    """The folder can be written, or made.
+
+    Raises:
+        UserError: It cannot.
+        MachineError: The disk is full.
+    """
     try:
         existing = data
         while not existing.exists():
@@ -121,10 +137,21 @@ def refuse_others_files(folder: Path, bundle: Bundle) -> None:
 
 
 def refuse_another_store(
-    stack: Stack, scenario: Scenario, changed: Mapping[str, tuple[str, str, str]]
+    stack: Stack,
+    scenario: Scenario,
+    changed: Mapping[str, tuple[str, str, str]],
+    *,
+    volumes_in_data: bool = False,
 ) -> None:
-    """A stack that holds data is not pointed at another store: its artifacts would seem gone."""
-    matter = ["data"] if scenario.uses_data_folder else []
+    """A stack that holds data is not pointed at another store: its artifacts would seem gone.
+
+    Args:
+        stack: Which.
+        scenario: Its scenario.
+        changed: `{key: (value of the last deploy, value now, source)}` of settings that differ.
+        volumes_in_data: Every service keeps its data in the data folder.
+    """
+    matter = ["data"] if scenario.uses_data_folder or volumes_in_data else []
     if scenario.artifacts == "s3":
         matter += ["object_store", "object_store_endpoint", "bucket"]
     for key in matter:
@@ -135,6 +162,29 @@ def refuse_another_store(
                 f"{key}={new or 'empty'} (from {source}) would not find it",
                 hint=f"deploy with --set {key}={old}, or as another stack with --name",
             )
+
+
+def refuse_moved_artifacts(stack: Stack, scenario: Scenario) -> None:
+    """MLflow keeps the absolute path of each experiment's artifacts, also when they were moved.
+
+    Clients would make the old folder anew, and write there where nobody looks.
+
+    Raises:
+        UserError: The data folder was moved, and its old path does not lead to it.
+    """
+    manifest = stack.manifest()
+    if manifest is None or not manifest.deployed_at or not scenario.artifact_store.local:
+        return
+    before, now = Path(manifest.data), stack.data_folder(manifest)
+    if now is None or now == before or (before.exists() and now.exists() and before.samefile(now)):
+        return
+    raise UserError(
+        f"the data of stack {stack.name!r} were moved from {before} to {now}, and MLflow would "
+        "go on writing artifacts to the old path",
+        hint="let that lead to the new one: "
+        f"ln -s {shlex.quote(str(stack.home.path))} {shlex.quote(manifest.home)}; "
+        "or move the folder back",
+    )
 
 
 def refuse_older_mlflow(manifest: Manifest | None, effective: Effective) -> None:

@@ -68,7 +68,7 @@ def remove_with_data(stack: Stack, runtime: Runtime, *, progress: Progress) -> N
         stack.secrets.check_folder()
         lost = losses(stack, runtime)
         _refuse_shared_data(stack, lost)
-        runtime.remove(stack, volumes=frozenset(lost.volumes))
+        runtime.remove(stack, lost=frozenset(lost.volumes))
         try:
             if lost.data is not None:
                 shutil.rmtree(lost.data)

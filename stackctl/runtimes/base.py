@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from stackctl.render import Bundle
+from stackctl.render import Bundle, Place
+from stackctl.roundtrip import Address
+from stackctl.scenario import Scenario
+from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
 
 Progress = Callable[[str], None]
@@ -18,13 +21,14 @@ class ServiceState:
 
     Attributes:
         name: The service.
-        state: `running`, `restarting`, `created`, `exited`, `dead`, `paused`.
+        state: `running`, `restarting`, `created`, `exited`, `stopped`, `dead`, `paused`.
         health: `healthy`, `unhealthy`, `starting`, or "" where it has no check.
         exit_code: Of the last end; 0 while it runs.
         digest: Of the definition from which it was made.
         image: What it runs.
         ports: Published, as `127.0.0.1:5000`.
         out_of_memory: A process of it was ended because of its memory limit.
+        one_shot: It does something once, and ends.
     """
 
     name: str
@@ -35,12 +39,13 @@ class ServiceState:
     image: str = ""
     ports: tuple[str, ...] = ()
     out_of_memory: bool = False
+    one_shot: bool = False
 
     @property
     def settled(self) -> bool:
         """It does what it is for: runs and is healthy, or ended well."""
         if self.state == "exited":
-            return self.exit_code == 0
+            return self.one_shot and self.exit_code == 0
         return self.state == "running" and self.health in ("", "healthy")
 
     def __str__(self) -> str:
@@ -54,7 +59,7 @@ class Observed:
     """A stack as it is now.
 
     Attributes:
-        services: By name; a service with no container is absent.
+        services: By name; one that was never started, or is removed, is absent.
         volumes: Names, as in the bundle.
         networks: Names, as in the bundle.
         images: Those of the bundle's images that are there.
@@ -85,16 +90,48 @@ class Identity:
         return cls(uid, os.getegid(), user)
 
 
+def place_of(stack: Stack, effective: Effective, identity: Identity) -> Place:
+    """Where the stack's bundle lives, and whose it is."""
+    return Place(
+        home=str(stack.home.path),
+        data=str(stack.data(effective.settings.data)),
+        secrets=str(stack.secrets.path),
+        owner=stack.owner,
+        uid=identity.uid,
+        gid=identity.gid,
+        user=identity.user,
+    )
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The way by which services of a stack reach each other, and one to try it.
+
+    Attributes:
+        address: Where the server is for them.
+        run_python: Runs Python source among them; returns what it printed.
+    """
+
+    address: Address
+    run_python: Callable[[str], str]
+
+
 class Runtime(Protocol):
-    """Where a stack's services run. Nothing outside a runtime asks which one it is."""
+    """Where a stack's services run. Nothing outside a runtime asks which one it is.
+
+    Attributes:
+        name: As in the setting `runtime`.
+        may_bind_any_port: Ports that only root may use are no obstacle.
+    """
 
     name: str
+    may_bind_any_port: bool
 
     def check(self) -> None:
         """Raise a MachineError that says why this runtime cannot be used here."""
 
-    def identity(self) -> Identity:
-        """As whom services that share files with the user must run."""
+    def place(self, stack: Stack, scenario: Scenario, effective: Effective) -> Place:
+        """Where the bundle will live, whose it is, and what it needs to know of this runtime."""
 
     def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:
         """The stack as it is now; with a bundle, also which of its images are there."""
@@ -103,7 +140,7 @@ class Runtime(Protocol):
         """Raise a UserError where something of that name belongs to somebody else."""
 
     def obtain_images(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
-        """Build and pull what is not there."""
+        """Build, pull or prepare what is not there."""
 
     def start(self, stack: Stack, bundle: Bundle, *, timeout: float, progress: Progress) -> None:
         """Make the stack what the bundle says, and wait until every service is settled."""
@@ -111,14 +148,14 @@ class Runtime(Protocol):
     def restore(self, stack: Stack) -> None:
         """Start what the files in the stack's folder say, and do not wait for it."""
 
-    def remove(self, stack: Stack, *, volumes: frozenset[str] = frozenset()) -> None:
+    def remove(self, stack: Stack, *, lost: frozenset[str] = frozenset()) -> None:
         """Take services and networks away, and those of the volumes that are named."""
 
     def logs(self, stack: Stack, service: str | None, *, follow: bool, tail: int) -> Iterator[str]:
         """Lines of the services' logs."""
 
-    def run_python(self, stack: Stack, service: str, source: str) -> str:
-        """Run Python source in a running service; returns what it printed."""
+    def inside(self, stack: Stack, scenario: Scenario, settings: Settings) -> Inside | None:
+        """How services reach each other; None where that is the published way."""
 
     def port_owner(self, stack: Stack, port: int) -> str | None:
         """Who publishes `port`: "" for this stack itself, a description, or None if unknown."""

@@ -12,12 +12,16 @@ from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from stackctl.errors import MachineError, NotReady, UserError
-from stackctl.render import Bundle, Service, project_name
+from stackctl.readiness import location_key
+from stackctl.render import Bundle, Place, Service, project_name
+from stackctl.roundtrip import Address
 from stackctl.runtimes import compose as compose_commands
 from stackctl.runtimes import explanations
-from stackctl.runtimes.base import Identity, Observed, Progress, ServiceState
+from stackctl.runtimes.base import Identity, Inside, Observed, Progress, ServiceState, place_of
 from stackctl.runtimes.compose import Compose
+from stackctl.scenario import Scenario
 from stackctl.secrets import redact
+from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ _POLL_SECONDS = 0.25
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _OWNER = "io.stackctl.owner"
+_SERVER_PORT = 5000
 
 
 def _told(method: Callable[P, T]) -> Callable[P, T]:
@@ -56,6 +61,8 @@ class Docker:
     """Stacks as Compose projects on a Docker daemon."""
 
     name = "docker"
+    # The daemon publishes ports, whoever asks it.
+    may_bind_any_port = True
 
     @cached_property
     def context(self) -> "Context | None":
@@ -117,14 +124,15 @@ class Docker:
         """What the daemon tells of itself."""
         return dict(self.client.info())
 
-    def identity(self) -> Identity:
-        """As whom containers act to be this user on the machine.
+    def place(self, stack: Stack, scenario: Scenario, effective: Effective) -> Place:
+        """The user's own files, and as whom containers act to be this user on the machine.
 
         A rootless daemon maps the root of a container to the user who runs the daemon.
         """
         me = Identity.of_this_process()
         options = self.info().get("SecurityOptions") or []
-        return Identity(0, 0, me.user) if any("rootless" in o for o in options) else me
+        rootless = any("rootless" in option for option in options)
+        return place_of(stack, effective, Identity(0, 0, me.user) if rootless else me)
 
     @_told
     def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:
@@ -241,7 +249,7 @@ class Docker:
         self._run(self.compose.start(stack))
 
     @_told
-    def remove(self, stack: Stack, *, volumes: frozenset[str] = frozenset()) -> None:
+    def remove(self, stack: Stack, *, lost: frozenset[str] = frozenset()) -> None:
         """Take containers and networks away, and the stack's own volumes among those named.
 
         Raises:
@@ -265,14 +273,14 @@ class Docker:
         if (stack.bundle / "compose.yaml").exists():
             # A database whose data is deleted next need not write it down first; one that is
             # still initialising would not even hear the signal.
-            grace = _GRACE_SECONDS if volumes else None
+            grace = _GRACE_SECONDS if lost else None
             code, output = self._run(self.compose.down(stack, grace=grace))
             if code:
                 raise MachineError(
                     f"stack {stack.name!r} could not be removed: {explanations.last_line(output)}",
                     hint="mend that, and run the same command again",
                 )
-        for name in sorted(volumes):
+        for name in sorted(lost):
             with contextlib.suppress(NotFound):
                 volume = self.client.volumes.get(f"{project_name(stack.name)}_{name}")
                 if (volume.attrs.get("Labels") or {}).get(_OWNER) == stack.owner:
@@ -292,20 +300,18 @@ class Docker:
             for line in process.stdout:
                 yield redact(line.rstrip("\n"), values)
 
-    def run_python(self, stack: Stack, service: str, source: str) -> str:
-        """Run Python source in a running service.
-
-        Raises:
-            NotReady: It could not be run.
-        """
-        code, output = self._run(self.compose.run_python(stack, service), given=source)
-        if code:
-            raise NotReady(
-                f"service {service}: a check inside its container failed: "
-                f"{redact(explanations.last_line(output), stack.secrets.values())}",
-                hint=f"see: stackctl logs {service}",
-            )
-        return output
+    def inside(self, stack: Stack, scenario: Scenario, settings: Settings) -> Inside:
+        """The services' names on the stack's network, tried in the server's container."""
+        external = settings.object_store == "external"
+        proxy = scenario.writer == "artifacts-server"
+        address = Address(
+            url=f"http://{scenario.server}:{_SERVER_PORT}",
+            artifacts=f"http://artifacts:{_SERVER_PORT}" if proxy else "",
+            s3=settings.object_store_endpoint if external else "http://objects:8333",
+            region=settings.region,
+            key=location_key(settings),
+        )
+        return Inside(address, lambda source: self._run_python(stack, scenario.server, source))
 
     @_told
     def port_owner(self, stack: Stack, port: int) -> str | None:
@@ -348,12 +354,23 @@ class Docker:
             digest=labels.get("io.stackctl.digest", ""),
             image=found["Config"]["Image"],
             out_of_memory=bool(state.get("OOMKilled")),
+            one_shot=found["HostConfig"]["RestartPolicy"]["Name"] in ("", "no"),
             ports=tuple(
                 f"{entry['HostIp']}:{entry['HostPort']}"
                 for entries in bindings.values()
                 for entry in entries or []
             ),
         )
+
+    def _run_python(self, stack: Stack, service: str, source: str) -> str:
+        code, output = self._run(self.compose.run_python(stack, service), given=source)
+        if code:
+            raise NotReady(
+                f"service {service}: a check inside its container failed: "
+                f"{redact(explanations.last_line(output), stack.secrets.values())}",
+                hint=f"see: stackctl logs {service}",
+            )
+        return output
 
     @_told
     def _present(self, bundle: Bundle) -> set[str]:

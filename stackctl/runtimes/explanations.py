@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from stackctl.errors import MachineError, NotReady
 from stackctl.runtimes.base import ServiceState
 
-LOG_LINES = 15
+# How many of the last lines of a log are shown, and how many are searched for a cause.
+_SHOWN_LINES = 15
+LOG_LINES = 400
 
 # What a service's log says -> what to do.
 _CAUSES = {
@@ -20,6 +22,9 @@ _CAUSES = {
     ),
     "out-of-date database schema": (
         "the data was last used by a newer MLflow than this one; use that version"
+    ),
+    "database files are incompatible with server": (
+        "the data was made by another major version of PostgreSQL; use that version"
     ),
     "No space left on device": "free some disk space, then deploy again",
 }
@@ -54,7 +59,7 @@ def no_image(image: str, verb: str, output: str) -> MachineError:
         )
     else:
         hint = "check name and network, `docker login`, or name another with --set images.…=IMAGE"
-    details = "\n".join(f"  {line}" for line in output.splitlines()[-LOG_LINES:])
+    details = "\n".join(f"  {line}" for line in output.splitlines()[-_SHOWN_LINES:])
     return MachineError(
         f"image {image} cannot be {verb}: {last_line(output)}",
         hint=hint,
@@ -82,19 +87,28 @@ def culprit(failed: list[str], states: Mapping[str, ServiceState]) -> str | None
 
 def not_ready(name: str, state: ServiceState | None, lines: list[str]) -> NotReady:
     """Service `name` did not become ready; `lines` are the last of its log."""
+    telling = next((line for line in reversed(lines) if cause(line)), "")
+    shown = lines[-_SHOWN_LINES:]
+    if telling and telling not in shown:
+        shown = [telling, "…", *shown]
     return NotReady(
-        f"service {name} did not become ready: it is {state or 'without a container'}",
-        hint=_mend(name, state, "\n".join(lines)),
-        details="\n".join([f"its last log lines ({name}):", *(f"  {line}" for line in lines)]),
+        f"service {name} did not become ready: it is {state or 'not there'}",
+        hint=_mend(name, state, telling),
+        details="\n".join([f"its last log lines ({name}):", *(f"  {line}" for line in shown)]),
     )
 
 
-def _mend(name: str, state: ServiceState | None, log: str) -> str:
+def cause(line: str) -> str:
+    """What to do about what a line of a log says; "" where nobody knows."""
+    found = (mend for words, mend in _CAUSES.items() if words.lower() in line.lower())
+    return next(found, "")
+
+
+def _mend(name: str, state: ServiceState | None, telling: str) -> str:
     if state is not None and state.out_of_memory:
         return f"it was ended for using too much memory: give it more with --set memory.{name}=SIZE"
-    for cause, mend in _CAUSES.items():
-        if cause in log:
-            return mend
+    if telling:
+        return cause(telling)
     if state is not None and state.health == "starting":
         return "it may only need longer: give it more with --timeout SECONDS"
     return "its last log lines are below"

@@ -143,6 +143,8 @@ JUNK = [
     *[("--set", f"name={name}") for name in NAME_JUNK],
     *[("--port", port) for port in ("0", "70000", "abc", "-1", "")],
     *[("--set", f"public_hosts={host}") for host in ("http://a", "a b", "a/b", "a:0", "a\nb")],
+    ("--set", "runtime=podman"),
+    ("--set", "runtime="),
     ("--set", "bind=0.0.0.0"),
     ("--set", "bind=192.168.1.5"),
     ("--set", "bind=localhost"),
@@ -164,6 +166,18 @@ def test_bad_values_are_refused_and_nothing_is_written(
         assert (answer.code, answer.out) == (2, ""), command
         assert answer.err.startswith("stackctl: "), command
         assert len(answer.err.splitlines()) == 1, command
+    assert list(home.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["deploy", "plan", "render"])
+@pytest.mark.parametrize("runtime", ["podman", "", "Docker"])
+def test_a_runtime_that_does_not_exist_is_refused(
+    stackctl: Call, home: Home, command: str, runtime: str
+) -> None:
+    answer = stackctl(command, "scenario-5", "--runtime", runtime)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"setting runtime={runtime!r} (from --set): " in answer.err
+    assert len(answer.err.splitlines()) == 1
     assert list(home.path.iterdir()) == []
 
 
@@ -196,7 +210,7 @@ def test_two_services_with_one_port_are_refused(stackctl: Call, home: Home) -> N
 def test_without_a_daemon_it_is_the_machines_fault(
     stackctl: Call, home: Home, command: str
 ) -> None:
-    answer = stackctl(command, "scenario-5")
+    answer = stackctl(command, "scenario-5", "--runtime", "docker")
     assert (answer.code, answer.out) == (3, "")
     assert answer.err == (
         "stackctl: no Docker daemon answers at unix:///nonexistent/docker.sock: nothing listens "
@@ -212,7 +226,7 @@ def test_a_plan_for_scripts_has_its_own_exit_code_for_errors(
     stackctl: Call, code: int, words: list[str]
 ) -> None:
     """2 would mean that there is something to do."""
-    assert stackctl("plan", "scenario-5", *words).code == code
+    assert stackctl("plan", "scenario-5", "--runtime", "docker", *words).code == code
 
 
 def test_no_right_on_the_socket_is_told(
@@ -220,8 +234,9 @@ def test_no_right_on_the_socket_is_told(
 ) -> None:
     daemon.chmod(0)
     answer = stackctl_process(
-        "plan", "scenario-5", under=without_privileges, DOCKER_HOST=f"unix://{daemon}"
-    )
+        "plan", "scenario-5", "--runtime", "docker",
+        under=without_privileges, DOCKER_HOST=f"unix://{daemon}",
+    )  # fmt: skip
     assert (answer.code, answer.out) == (3, "")
     assert answer.err == (
         f"stackctl: this user may not use the Docker daemon at unix://{daemon} (permission denied)"

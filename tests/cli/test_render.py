@@ -57,6 +57,18 @@ def test_a_relative_home_is_made_absolute(stackctl: Call, home: Home) -> None:
     assert f'file: "{home.path}/sub/.secrets/scenario-5/postgres_password"' in printed
 
 
+def test_files_of_processes_are_rendered_on_demand(stackctl: Call, home: Home) -> None:
+    answer = stackctl("render", "scenario-5", "--runtime", "embedded", "-o", "out")
+    assert (answer.code, answer.out) == (0, "")
+    written = set(contents(home.path / "out"))
+    assert {"supervisord.conf", "processes/postgres.toml", ".env"} <= written
+    assert "compose.yaml" not in written
+    assert {p.name for p in home.path.iterdir()} == {"out"}
+    before = contents(home.path / "out")
+    assert stackctl("render", "scenario-5", "--runtime", "embedded", "-o", "out").code == 0
+    assert contents(home.path / "out") == before
+
+
 @pytest.mark.parametrize("name", [".env", "compose.yaml", "entrypoints/tracking.sh"])
 def test_a_file_that_stackctl_did_not_write_is_not_replaced(
     stackctl: Call, home: Home, name: str

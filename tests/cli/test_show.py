@@ -14,7 +14,8 @@ def two(home: Home) -> Home:
     """A home with two stacks."""
     for name, found in (("one", "scenario-5"), ("two", "scenario-3b")):
         settings = effective(found, f"name={name}").settings.model_dump(mode="json")
-        home.stack(name).save(Manifest(name, found, "docker", "owner", "deployed", settings))
+        with home.stack(name).locked():
+            home.stack(name).save(Manifest(name, found, "docker", "owner", "deployed", settings))
     return home
 
 
@@ -27,7 +28,9 @@ def test_the_list_tells_the_last_known_state(stackctl: Call, two: Home) -> None:
         {"name": "two", "scenario": "scenario-3b", "state": "deployed?",
          "ui": "http://127.0.0.1:5003"},
     ]  # fmt: skip
-    assert answer.err.startswith("states are as last known: no Docker daemon answers")
+    assert answer.err.startswith(
+        "states on runtime docker are as last known: no Docker daemon answers"
+    )
     assert len(answer.err.splitlines()) == 1
     assert [line.split()[0] for line in stackctl("show").out.splitlines()] == [
         "stack",
@@ -82,7 +85,18 @@ def test_env_tells_what_it_left_out(stackctl: Call, home: Home) -> None:
         assert "PASSWORD" not in answer.out
 
 
-def test_doctor_without_a_daemon_ends_with_3_and_says_how_to_mend_it(
+def test_doctor_takes_one_of_the_two_runtimes_for_enough(stackctl: Call, home: Home) -> None:
+    answer = stackctl("doctor", "--json")
+    findings = {finding["subject"]: finding for finding in json.loads(answer.out)}
+    assert answer.code == 0
+    assert findings["Docker daemon"]["level"] == "warning"
+    assert findings["embedded runtime"]["level"] == "ok"
+    assert "mlflow 3." in findings["embedded runtime"]["told"]
+    assert "Compose" not in findings
+
+
+@pytest.mark.usefixtures("no_mlflow")
+def test_doctor_without_any_runtime_ends_with_3_and_says_how_to_mend_it(
     stackctl: Call, home: Home
 ) -> None:
     answer = stackctl("doctor", "--json")
@@ -90,7 +104,8 @@ def test_doctor_without_a_daemon_ends_with_3_and_says_how_to_mend_it(
     findings = {finding["subject"]: finding for finding in json.loads(answer.out)}
     assert findings["Docker daemon"]["level"] == "problem"
     assert findings["Docker daemon"]["mend"].startswith("start Docker, or set DOCKER_HOST")
-    assert findings["Compose"]["level"] == "ok"
+    assert findings["embedded runtime"]["level"] == "problem"
+    assert findings["embedded runtime"]["mend"] == "install it"
     assert findings["memory"]["told"].endswith(" available")
     assert findings["disk, home"]["told"].endswith(f"free at {home.path}")
     text = stackctl("doctor")

@@ -6,24 +6,23 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-import docker
 import pytest
 from testcontainers.compose import DockerCompose
 
 from stackctl.runtimes import compose
-from tests.docker.conftest import remove_project
-from tests.docker.driving import User, free_port, project_of
+from tests.contract.driving import User, free_port
+from tests.docker.machine import DockerMachine, project_of
 
 
 @pytest.fixture
-def plugin(user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def plugin(machine: DockerMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`docker compose`, from the binary that the development environment has."""
     folder = tmp_path / "docker" / "cli-plugins"
     folder.mkdir(parents=True)
     binary = folder / "docker-compose"
     shutil.copy(Path(sys.executable).with_name("docker-compose"), binary)
     monkeypatch.setenv("DOCKER_CONFIG", str(folder.parent))
-    monkeypatch.setenv("DOCKER_HOST", user.host)
+    monkeypatch.setenv("DOCKER_HOST", machine.host)
     return binary
 
 
@@ -38,8 +37,8 @@ def test_the_plugin_is_preferred(plugin: Path) -> None:
 @pytest.mark.usefixtures("plugin")
 @pytest.mark.parametrize("scenario", ["scenario-3b", "scenario-5"])
 def test_rendered_files_run_without_stackctl(
+    machine: DockerMachine,
     user: User,
-    daemon: docker.DockerClient,
     stack_name: Callable[[], str],
     tmp_path: Path,
     scenario: str,
@@ -55,4 +54,4 @@ def test_rendered_files_run_without_stackctl(
             with urllib.request.urlopen(url, timeout=30) as answer:
                 assert b'"experiments"' in answer.read()
     finally:
-        remove_project(daemon, project_of(name))
+        machine.remove_project(project_of(name))

@@ -17,9 +17,8 @@ import docker
 import pytest
 
 from stackctl.versions import DEFAULT_IMAGES
-from tests.docker.conftest import clean_up
-from tests.docker.driving import User, containers, free_port, leftovers, until, words
-from tests.engine import Engine
+from tests.contract.driving import User, free_port, until, words
+from tests.docker.machine import DockerMachine
 
 HOSTILE = "@:/%#?&'\"$ü\\ é"
 
@@ -49,16 +48,16 @@ def test_any_password_works(person: User, name: str, scenario: str, secret: str)
 
 
 def test_another_object_store_serves_as_well(
-    person: User, daemon: docker.DockerClient, name: str
+    machine: DockerMachine, person: User, name: str
 ) -> None:
     person.ok(*words("scenario-5", name, "--set", "object_store=minio"))
-    assert "minio" in containers(daemon, name)["objects"].attrs["Config"]["Image"]
+    assert "minio" in machine.containers(name)["objects"].attrs["Config"]["Image"]
     person.client("write", name)
     person.client("read", name)
 
 
 def test_external_object_store_is_used_and_its_bucket_never_made(
-    person: User, daemon: docker.DockerClient, name: str, external: "ExternalStore"
+    machine: DockerMachine, person: User, name: str, external: "ExternalStore"
 ) -> None:
     folder = person.home / ".secrets" / name
     folder.mkdir(parents=True, mode=0o700)
@@ -73,7 +72,7 @@ def test_external_object_store_is_used_and_its_bucket_never_made(
     assert "service bucket" in done.stderr
     external.client().create_bucket(Bucket="mlflow")
     person.ok(*deploy)
-    assert "objects" not in containers(daemon, name)
+    assert "objects" not in machine.containers(name)
     person.client("write", name)
     person.client("read", name)
     kept = external.client().list_objects_v2(Bucket="mlflow")["Contents"]
@@ -129,7 +128,6 @@ def answers(url: str) -> bool:
 @pytest.mark.parametrize("scenario", ["scenario-3b", "scenario-5", "scenario-6"])
 def test_login_is_asked_for(person: User, name: str, scenario: str) -> None:
     deploy = words(scenario, name, "--set", "auth=basic")
-    deploy += ["--set", f"artifacts_port={free_port()}"] if scenario == "scenario-6" else []
     person.ok(*deploy)
     url = f"http://127.0.0.1:{deploy[5]}/api/2.0/mlflow/experiments/search?max_results=1"
     assert status(url) == 401
@@ -164,32 +162,38 @@ def test_client_that_sets_nothing_is_not_sent_to_the_inner_object_store(
 
 
 def test_changed_setting_recreates_only_what_it_changes(
-    person: User, daemon: docker.DockerClient, name: str
+    machine: DockerMachine, person: User, name: str
 ) -> None:
     deploy = words("scenario-5", name)
     person.ok(*deploy)
-    before = {service: c.id for service, c in containers(daemon, name).items()}
+    before = {service: c.id for service, c in machine.containers(name).items()}
     plan = person.run("plan", *deploy[1:], "--set", "workers=1", "--detailed-exitcode")
     assert plan.returncode == 2
     assert "recreate service  tracking" in plan.stdout
     person.ok(*deploy, "--set", "workers=1")
-    after = {service: c.id for service, c in containers(daemon, name).items()}
+    after = {service: c.id for service, c in machine.containers(name).items()}
     assert {service for service in after if after[service] != before[service]} == {"tracking"}
 
 
+def test_setting_that_is_not_repeated_is_told(person: User, name: str) -> None:
+    deploy = words("scenario-3b", name)
+    person.ok(*deploy, "--set", "workers=1")
+    assert "setting workers: 1 -> 2, from default" in person.run(*deploy).stderr
+
+
 def test_user_flavor_runs_as_the_user_by_name(
-    person: User, daemon: docker.DockerClient, name: str
+    machine: DockerMachine, person: User, name: str
 ) -> None:
     person.ok(*words("scenario-3b", name, "--set", "image_flavor=user"))
-    code, output = containers(daemon, name)["tracking"].exec_run(["id", "-un"])
+    code, output = machine.containers(name)["tracking"].exec_run(["id", "-un"])
     assert (code, output.decode().strip()) == (0, "root" if os.getuid() == 0 else os.getlogin())
 
 
 def test_image_is_small_and_installs_nothing_at_start(
-    person: User, daemon: docker.DockerClient, name: str
+    machine: DockerMachine, person: User, daemon: docker.DockerClient, name: str
 ) -> None:
     person.ok(*words("scenario-3b", name))
-    container = containers(daemon, name)["tracking"]
+    container = machine.containers(name)["tracking"]
     image = daemon.images.get(container.attrs["Config"]["Image"])
     assert image.attrs["Size"] < 1_200_000_000
     assert image.attrs["Config"]["User"] == "10001"
@@ -206,9 +210,7 @@ class TestOrdinaryUser:
     UID = 12345
 
     @pytest.fixture
-    def ordinary(
-        self, engine: Engine, daemon: docker.DockerClient, tmp_path: Path
-    ) -> Iterator[User]:
+    def ordinary(self, machine: DockerMachine, tmp_path: Path) -> Iterator[User]:
         if os.getuid() != 0:
             pytest.skip("this user is an ordinary one: every other test shows it")
         home = tmp_path / "home of ada"
@@ -219,7 +221,7 @@ class TestOrdinaryUser:
             if parent.stat().st_mode & 0o001 == 0 and parent.name.startswith("pytest"):
                 parent.chmod(0o711)
         path = tmp_path / "docker.sock"
-        forwarder = Forwarder(path, engine.host.removeprefix("unix://"))
+        forwarder = Forwarder(path, machine.host.removeprefix("unix://"))
         os.chown(path, self.UID, self.UID)
         # Python itself may lie in a folder of root's: the user may read everything, write nothing.
         drop = (
@@ -227,16 +229,17 @@ class TestOrdinaryUser:
             "--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search",
             "--bounding-set=-all,+dac_read_search",
         )  # fmt: skip
-        user = User(home, f"unix://{path}", drop, {"HOME": str(home), "USER": "ada"})
+        variables = {"DOCKER_HOST": f"unix://{path}", "HOME": str(home), "USER": "ada"}
+        user = User(home, {**machine.variables, **variables}, drop)
         (home / "client").mkdir()
         os.chown(home / "client", self.UID, self.UID)
         yield user
-        clean_up(user, daemon)
+        machine.clean_up(user)
         forwarder.close()
 
     @pytest.mark.parametrize("scenario", ["scenario-1", "scenario-3b", "scenario-5"])
     def test_deploys_uses_and_removes(
-        self, ordinary: User, daemon: docker.DockerClient, name: str, scenario: str
+        self, machine: DockerMachine, ordinary: User, name: str, scenario: str
     ) -> None:
         ordinary.ok(*words(scenario, name))
         ordinary.client("write", name)
@@ -244,10 +247,10 @@ class TestOrdinaryUser:
         owners = {p.stat().st_uid for p in ordinary.home.rglob("*")}
         assert owners == {self.UID}
         server = "ui" if scenario == "scenario-1" else "tracking"
-        user = containers(daemon, name)[server].attrs["Config"]["User"]
+        user = machine.containers(name)[server].attrs["Config"]["User"]
         assert user == f"{self.UID}:{self.UID}"
         ordinary.ok("remove", name, "--volumes", "--confirm", name)
-        assert leftovers(daemon, name) == []
+        assert machine.leftovers(ordinary.stack(name)) == []
 
 
 class Forwarder:

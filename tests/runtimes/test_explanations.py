@@ -70,3 +70,13 @@ def test_an_image_that_is_gone_from_its_registry_names_another_way() -> None:
     error = explanations.no_image("minio/minio:1", "pulled", "a\nmanifest unknown\n")
     assert "manifest unknown" in error.message
     assert "object_store=seaweedfs" in error.hint
+
+
+def test_the_line_that_tells_the_cause_is_shown_though_many_others_follow() -> None:
+    lines = ["FATAL: password authentication failed", *map(str, range(100))]
+    error = explanations.not_ready("postgres", STARTING, lines)
+    assert "put that value back" in error.hint
+    shown = error.details.splitlines()
+    assert shown[1] == "  FATAL: password authentication failed"
+    assert shown[-1] == "  99"
+    assert len(shown) < 20

@@ -9,12 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import docker
+from stackctl import scenario
+from stackctl.stack import Home, Stack
 
 T = TypeVar("T")
 CLIENT = Path(__file__).with_name("client.py")
@@ -23,23 +25,30 @@ COMMAND = (sys.executable, "-m", "stackctl")
 
 @dataclass
 class User:
-    """Somebody with a home folder and a daemon.
+    """Somebody with a home folder and a runtime.
 
     Attributes:
         home: The folder from which stacks are deployed.
-        host: The daemon's address.
+        variables: Of the environment, such as those that name the runtime.
         prefix: Words before every command, such as those that change the user.
     """
 
     home: Path
-    host: str
+    variables: Mapping[str, str]
     prefix: tuple[str, ...] = ()
-    extra: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("STACKCTL_", "MLFLOW_"))}
-        return {**kept, "DOCKER_HOST": self.host, "STACKCTL_HOME": str(self.home), **self.extra}
+        return {**kept, "STACKCTL_HOME": str(self.home), **self.variables}
+
+    def having(self, variables: Mapping[str, str]) -> "User":
+        """The same user in the same home, with more in the environment."""
+        return replace(self, variables={**self.variables, **variables})
+
+    def stack(self, name: str) -> Stack:
+        """A stack of the user's home."""
+        return Home(self.home).stack(name)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it.
@@ -74,15 +83,17 @@ class User:
         output, _ = done.communicate(timeout=300)
         assert done.returncode == 0, f"client {what}: {output[-3000:]}"
 
-    def start_client(self, what: str, stack: str) -> subprocess.Popen[str]:
+    def start_client(
+        self, what: str, stack: str, state: Path | None = None
+    ) -> subprocess.Popen[str]:
         """Start it and do not wait."""
         folder = self.home / "client"
         folder.mkdir(exist_ok=True)
         stackctl = shlex.join([*self.prefix, *COMMAND])
         client = shlex.join([*self.prefix, sys.executable, str(CLIENT), what])
-        state = shlex.quote(str(self.state(stack)))
+        kept = shlex.quote(str(state or self.state(stack)))
         return subprocess.Popen(
-            ["bash", "-euc", f'eval "$({stackctl} env {stack})"; {client} {state}'],
+            ["bash", "-euc", f'eval "$({stackctl} env {stack})"; {client} {kept}'],
             env={**self.environment, "CLIENT_TMP": str(folder), "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
                  "MLFLOW_DISABLE_TELEMETRY": "true"},
             cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -97,15 +108,66 @@ class User:
         return dict(json.loads(self.ok("show", stack, "--json")))
 
 
+@dataclass(frozen=True)
+class Deployed:
+    """One deployed stack, and the words that deployed it."""
+
+    user: User
+    words: tuple[str, ...]
+
+    @property
+    def scenario(self) -> str:
+        return self.words[1]
+
+    @property
+    def name(self) -> str:
+        return self.words[3]
+
+    @property
+    def stack(self) -> Stack:
+        return self.user.stack(self.name)
+
+    def deploy(self, *more: str) -> str:
+        """Deploy it again; returns what was told."""
+        done = self.user.run(*self.words, *more)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    def state(self) -> str:
+        return str(self.user.show(self.name)["state"])
+
+    @contextmanager
+    def under_a_client(self) -> Iterator[Callable[[], int]]:
+        """While a client logs; gives how many of its values the server acknowledged so far.
+
+        At the end none of them may be lost.
+        """
+        state = self.user.state(f"{self.name}-log")
+        for path in (state, state.with_suffix(".stop")):
+            path.unlink(missing_ok=True)
+        client = self.user.start_client("log", self.name, state)
+
+        def acknowledged() -> int:
+            return len(json.loads(state.read_text())["acknowledged"]) if state.exists() else 0
+
+        try:
+            until(lambda: acknowledged() >= 10, seconds=60, what="the client logs")
+            yield acknowledged
+        finally:
+            state.with_suffix(".stop").touch()
+            output, _ = client.communicate(timeout=120)
+        assert client.returncode == 0, output[-3000:]
+
+
 def free_port() -> int:
     """A port on which nobody listens now, and which nobody else is about to take.
 
-    Below the range from which the kernel takes ports for connections, and for each worker of
-    pytest-xdist another range.
+    Below those that stacks choose themselves and those that the kernel gives to connections, and
+    for each worker of pytest-xdist another range.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = 12000 + 4000 * (worker % 5) + secrets.randbelow(4000)
+        port = 5200 + 1000 * (worker % 5) + secrets.randbelow(1000)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -114,9 +176,13 @@ def free_port() -> int:
             return port
 
 
-def words(scenario: str, name: str, *more: str) -> list[str]:
-    """The words of a deploy on a free port, which is the sixth of them."""
-    return ["deploy", scenario, "--name", name, "--port", str(free_port()), *more]
+def words(scenario_name: str, name: str, *more: str) -> list[str]:
+    """The words of a deploy on free ports; the first port is the sixth word."""
+    chosen = ["deploy", scenario_name, "--name", name, "--port", str(free_port())]
+    for key in scenario.load(scenario_name).settings:
+        if key.endswith("_port"):
+            chosen += ["--set", f"{key}={free_port()}"]
+    return [*chosen, *more]
 
 
 def until(found: Callable[[], T], *, seconds: float, what: str) -> T:
@@ -126,43 +192,4 @@ def until(found: Callable[[], T], *, seconds: float, what: str) -> T:
         if value := found():
             return value
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
-
-
-def of_project(project: str) -> dict[str, str | list[str] | bool]:
-    """The filter for everything of a Compose project."""
-    return {"label": f"com.docker.compose.project={project}"}
-
-
-def project_of(stack: str) -> str:
-    return f"stackctl-{stack}"
-
-
-def containers(daemon: docker.DockerClient, stack: str) -> dict[str, Any]:
-    """The stack's containers by service."""
-    mine = of_project(project_of(stack))
-    found = daemon.containers.list(all=True, filters=mine, ignore_removed=True)
-    return {c.labels["com.docker.compose.service"]: c for c in found}
-
-
-def lives(daemon: docker.DockerClient, stack: str) -> dict[str, tuple[str, str]]:
-    """Id and start of each container: the same only where nothing was made or restarted."""
-    return {
-        service: (str(c.id), str(c.attrs["State"]["StartedAt"]))
-        for service, c in containers(daemon, stack).items()
-    }
-
-
-def leftovers(daemon: docker.DockerClient, stack: str) -> list[str]:
-    """What of the stack the daemon still has."""
-    mine = of_project(project_of(stack))
-    found = [str(c.name) for c in daemon.containers.list(all=True, filters=mine, sparse=True)]
-    found += [str(v.name) for v in daemon.volumes.list(filters=mine)]
-    found += [str(n.name) for n in daemon.networks.list(filters=mine)]
-    return found
-
-
-def kill_main_process(daemon: docker.DockerClient, stack: str, service: str) -> None:
-    """SIGKILL from the machine: unlike `docker kill`, the daemon takes it for a crash."""
-    container = containers(daemon, stack)[service]
-    os.kill(int(container.attrs["State"]["Pid"]), signal.SIGKILL)
+        time.sleep(0.05)

@@ -1,0 +1,174 @@
+"""A stack as processes of the machine: a description of each, their scripts, supervisord.conf."""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, ClassVar
+
+from stackctl.errors import BadSetting, MachineError
+from stackctl.render.base import Bundle, Local, Rendering, Surroundings, project_name, template
+
+# Settings that only containers have, and what is said where one is set.
+_ONLY_CONTAINERS = ("images.", "image_flavor", "memory.")
+_PORT_SETTINGS = {
+    "ui": "port",
+    "tracking": "port",
+    "artifacts": "artifacts_port",
+    "objects": "object_store_port",
+    "browser": "browser_port",
+}
+
+
+@dataclass
+class ProcessRendering(Rendering):
+    """What the guards and supervisord need; every path in it is one of this machine."""
+
+    services_folder: ClassVar[str] = "processes"
+    services_suffix: ClassVar[str] = "toml"
+    digest_line: ClassVar[str] = 'digest = "{}"'
+
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def local(self) -> Local:
+        """What the machine has."""
+        if self.place.local is None:
+            raise TypeError("a place without what processes need to be told")
+        return self.place.local
+
+    def bundle(self) -> Bundle:
+        """The files, with `supervisord.conf` as the one that names all processes."""
+        rendered = [self.render_service(name) for name in self.services()]
+        for service, text in rendered:
+            self.files[f"processes/{service.name}.toml"] = (text, 0o644)
+        services = [service for service, _ in rendered]
+        conf = self.text("supervisord.conf.j2", services=services)
+        self.files["supervisord.conf"] = (conf, 0o644)
+        self.files[".env"] = self.env_file()
+        return Bundle(
+            project=project_name(self.settings.name),
+            files=dict(sorted(self.files.items())),
+            services=tuple(services),
+            secrets=tuple(sorted(self.secrets)),
+            volumes=tuple(sorted(self.volumes)),
+            networks=(),
+            notes=(*self.notes, *self.ignored_settings()),
+        )
+
+    def services(self) -> list[str]:
+        """Without those that a process here does not need, or the machine does not have.
+
+        SeaweedFS makes its bucket itself, which saves a start of Python beside MLflow's. The
+        database browser is a convenience.
+        """
+        names = super().services()
+        if "bucket" in names and self.settings.object_store == "seaweedfs":
+            names.remove("bucket")
+        browser = self.local.components.get("adminer")
+        if "browser" in names and browser is not None and browser.missing:
+            note = f"service browser is left out: {browser.missing}; {browser.mend}"
+            self.notes = [note]
+            names.remove("browser")
+        return names
+
+    def ignored_settings(self) -> list[str]:
+        """One line for each setting that was set and has no effect on processes."""
+        return [
+            f"setting {key} has no effect on the embedded runtime, which runs no containers"
+            for key, source in self.effective.sources.items()
+            if key.startswith(_ONLY_CONTAINERS) and not source.startswith("scenario ")
+        ]
+
+    def one_shot(self, definition: str) -> bool:
+        """It says so."""
+        return "one_shot = true" in definition.splitlines()
+
+    def surroundings(self, service: str) -> Surroundings:
+        """The stack's own folders, and the published port or one that was chosen."""
+        secrets = self.place.secrets
+        published = getattr(self.settings, _PORT_SETTINGS.get(service, ""), None)
+        return Surroundings(
+            secrets=secrets,
+            auth_ini=f"{secrets}/auth-{service}.ini",
+            scratch=f"{self.local.run}/{service}",
+            host=self.settings.bind if published else "127.0.0.1",
+            port=published or self.local.ports.get(service, 0),
+        )
+
+    def address(self, service: str) -> str:
+        """Loopback, at the port that was chosen or is published."""
+        if service == "objects" and self.publishes_objects():
+            return f"{self.reachable()}:{self.settings.object_store_port}"
+        return f"127.0.0.1:{self.local.ports[service]}"
+
+    def publishes_objects(self) -> bool:
+        """Clients reach the object store.
+
+        Raises:
+            BadSetting: SeaweedFS would have to listen where others reach its inner ports too.
+        """
+        bind = ip_address(self.settings.bind)
+        if not self.settings.object_store_port or self.settings.object_store == "external":
+            return False
+        if self.settings.object_store == "seaweedfs" and not (
+            bind.version == 4 and bind.is_loopback
+        ):
+            raise BadSetting(
+                "object_store_port",
+                self.settings.object_store_port,
+                self.effective.sources.get("object_store_port", "default"),
+                f"on the embedded runtime SeaweedFS listens on 127.0.0.1 alone, not on {bind}; "
+                "use --runtime docker, or --set object_store=minio",
+            )
+        return True
+
+    def reachable(self) -> str:
+        """The address of the machine at which published ports can be called from it."""
+        address = ip_address(self.settings.bind)
+        if address.is_unspecified:
+            return "127.0.0.1" if address.version == 4 else "[::1]"
+        return f"[{address}]" if address.version == 6 else str(address)
+
+    def own_variables(self) -> dict[str, Any]:
+        """Programs, and what a process is told that a container is not."""
+        return {
+            "program": self.program,
+            "plugin": self.use_plugin,
+            "reachable": self.reachable(),
+            "publishes_objects": self.publishes_objects(),
+        }
+
+    def use_volume(self, name: str) -> str:
+        """The folder of a volume."""
+        self.volumes.add(name)
+        return self.local.volumes[name]
+
+    def use_image(self, component: str) -> str:
+        """What a component is here.
+
+        Raises:
+            MachineError: It is not on this machine.
+        """
+        found = self.local.components[component]
+        if found.missing:
+            raise MachineError(found.missing, hint=found.mend)
+        self.service_image = found.label
+        return found.label
+
+    def program(self, component: str, name: str) -> str:
+        """The path of a program of a component."""
+        return self.local.components[component].programs[name]
+
+    def use_plugin(self) -> str:
+        """The folder, seen from that of a server, whose plug-in keeps the proxy's short cuts shut.
+
+        A server that listens beyond loopback would send its clients to an endpoint that only this
+        machine reaches.
+        """
+        folder = "images/mlflow"
+        metadata = "Metadata-Version: 2.1\nName: stackctl-proxied-s3\nVersion: 1\n"
+        self.files["plugins/proxied_s3.py"] = (template(f"{folder}/proxied_s3.py") or "", 0o644)
+        dist = "plugins/stackctl_proxied_s3-1.dist-info"
+        self.files[f"{dist}/METADATA"] = (metadata, 0o644)
+        entry_points = template(f"{folder}/proxied_s3.dist") or ""
+        self.files[f"{dist}/entry_points.txt"] = (entry_points, 0o644)
+        return "../../bundle/plugins"

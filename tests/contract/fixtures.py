@@ -1,0 +1,66 @@
+"""Fixtures of every test that deploys: `user`, `person`, `name`, `stack_name`, and the machines.
+
+Loaded by tests/conftest.py. A folder with such tests has a fixture `machine`, one of the machines.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+
+import docker
+import pytest
+
+from tests.contract.driving import User
+from tests.contract.machine import MARK, Machine
+from tests.docker.machine import DockerMachine
+from tests.embedded.machine import EmbeddedMachine
+from tests.engine import Engine
+from tests.images import Provenance
+
+
+@pytest.fixture(scope="session")
+def docker_machine(
+    engine: Engine, docker_client: docker.DockerClient, images: dict[str, Provenance]
+) -> DockerMachine:
+    """A daemon with every image."""
+    machine = DockerMachine(engine.host, docker_client)
+    machine.reap()
+    return machine
+
+
+@pytest.fixture(scope="session")
+def embedded_machine() -> EmbeddedMachine:
+    """This machine."""
+    if sys.platform != "linux":
+        pytest.skip("the embedded runtime needs Linux")
+    machine = EmbeddedMachine()
+    machine.reap()
+    return machine
+
+
+@pytest.fixture(scope="session")
+def stack_name() -> Callable[[], str]:
+    """Gives names that nobody else uses, and that tell whose they are."""
+    return lambda: f"{MARK}{os.getpid()}-{secrets.token_hex(3)}"
+
+
+@pytest.fixture(scope="class")
+def user(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A user whose home has a blank and an umlaut in its name."""
+    somebody = machine.user(tmp_path_factory.mktemp("stacks") / "my stäcks")
+    yield somebody
+    machine.clean_up(somebody)
+
+
+@pytest.fixture
+def name(stack_name: Callable[[], str]) -> str:
+    """The name of one test's stack."""
+    return stack_name()
+
+
+@pytest.fixture
+def person(user: User, name: str) -> Iterator[User]:
+    """The user, whose stack `name` is removed after the test."""
+    yield user
+    user.run("remove", name, "--volumes", "--confirm", name)

@@ -1,0 +1,116 @@
+"""What holds for every scenario on every runtime, in the order of a stack's life.
+
+A runtime takes part with a class of three lines at the end, and a machine in `fixtures.py`.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from typing import ClassVar
+
+import pytest
+
+from stackctl import scenario
+from tests.contract.driving import Deployed, User, words
+from tests.contract.leaks import leaks
+from tests.contract.machine import Machine
+
+
+@pytest.fixture(scope="class", params=scenario.names())
+def deployed(
+    request: pytest.FixtureRequest, machine: Machine, user: User, stack_name: Callable[[], str]
+) -> Iterator[Deployed]:
+    """One scenario, deployed."""
+    equipped = user.having(machine.equipment(request.param))
+    deployed = Deployed(equipped, tuple(words(request.param, stack_name())))
+    told = deployed.deploy()
+    assert told.count("checked by use") == machine.checks, told
+    yield deployed
+    user.run("remove", deployed.name, "--volumes", "--confirm", deployed.name)
+
+
+class EveryScenario:
+    runtime: ClassVar[str]
+
+    def test_a_real_client_logs_and_reads_back(self, deployed: Deployed) -> None:
+        deployed.user.client("write", deployed.name)
+        deployed.user.client("read", deployed.name)
+
+    def test_a_second_deploy_changes_nothing(self, deployed: Deployed, machine: Machine) -> None:
+        before = machine.lives(deployed.stack)
+        told = deployed.deploy()
+        assert "nothing to do" in told
+        assert machine.lives(deployed.stack) == before
+        plan = deployed.user.run("plan", *deployed.words[1:], "--detailed-exitcode")
+        assert plan.returncode == 0, plan.stdout
+
+    def test_show_tells_the_truth(self, deployed: Deployed, machine: Machine) -> None:
+        seen = deployed.user.show(deployed.name)
+        assert seen["state"] == "running"
+        assert seen["runtime"] == self.runtime
+        assert seen["mlflow"] == "3.17.2"
+        assert {s["name"] for s in seen["services"]} == set(machine.lives(deployed.stack))
+        assert all(s["mode"] == "0600" for s in seen["secrets"])
+
+    def test_nothing_listens_beyond_loopback(self, deployed: Deployed, machine: Machine) -> None:
+        addresses = machine.listeners(deployed.stack)
+        assert addresses
+        assert all(ip_address(address).is_loopback for address in addresses), addresses
+
+    def test_every_service_is_confined(self, deployed: Deployed, machine: Machine) -> None:
+        assert machine.liberties(deployed.stack) == []
+
+    def test_files_belong_to_the_user(self, deployed: Deployed, machine: Machine) -> None:
+        data = deployed.user.home / "data" / deployed.name
+        services = machine.volumes(deployed.stack)
+        own = {p for p in data.rglob("*") if not any(p.is_relative_to(f) for f in services)}
+        owners = {path.stat().st_uid for path in own}
+        uses_data_folder = scenario.load(deployed.scenario).uses_data_folder
+        assert owners == ({os.getuid()} if uses_data_folder else set())
+
+    def test_every_service_stops_cleanly_and_a_restart_keeps_the_data(
+        self, deployed: Deployed, machine: Machine
+    ) -> None:
+        machine.shut_down(deployed.stack)
+        assert deployed.state() == "stopped"
+        machine.boot(deployed)
+        assert deployed.state() == "running"
+        deployed.user.client("read", deployed.name)
+
+    def test_no_secret_leaves_its_file(self, deployed: Deployed, machine: Machine) -> None:
+        """Looked for after services ended once: what they say then counts, too."""
+        folder = deployed.stack.secrets.path
+        if not folder.exists():
+            assert scenario.load(deployed.scenario).services in (("ui",), ("tracking",))
+            return
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        for path in folder.iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+            assert len(path.read_text()) >= 32, path
+        assert leaks(deployed, machine) == []
+
+    def test_remove_keeps_the_data_and_a_new_deploy_finds_it(
+        self, deployed: Deployed, machine: Machine
+    ) -> None:
+        deployed.user.ok("remove", deployed.name)
+        assert machine.running(deployed.stack) == []
+        deployed.deploy()
+        deployed.user.client("read", deployed.name)
+
+    def test_remove_with_volumes_leaves_nothing(self, deployed: Deployed, machine: Machine) -> None:
+        user, name = deployed.user, deployed.name
+        refused = user.run("remove", name, "--volumes", "--confirm", "another")
+        assert refused.returncode == 2
+        assert machine.lives(deployed.stack)
+        user.ok("remove", name, "--volumes", "--confirm", name)
+        assert machine.leftovers(deployed.stack) == []
+        assert [path.name for path in user.home.iterdir()] == ["client"]
+
+
+class TestDocker(EveryScenario):
+    runtime = "docker"
+
+
+class TestEmbedded(EveryScenario):
+    runtime = "embedded"

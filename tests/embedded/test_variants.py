@@ -1,0 +1,80 @@
+"""Settings that change how a stack runs as processes, each proved by use."""
+
+import shlex
+import shutil
+import urllib.request
+from pathlib import Path
+
+from tests.contract.driving import Deployed, User, words
+from tests.embedded.machine import EmbeddedMachine
+from tests.images.recipes import RECIPES
+
+GATEWAY = Path(__file__).parents[1] / "images" / "minio" / "minio"
+
+
+def minio(folder: Path) -> Path:
+    """A folder for PATH with a `minio`: the stand-in of the images' tests."""
+    folder.mkdir()
+    for wheel in RECIPES["minio"].wheels:
+        wheel.unpack(folder)
+    shutil.copy(GATEWAY, folder / "gateway")
+    program = folder / "minio"
+    place = shlex.quote(str(folder))
+    program.write_text(f'#!/bin/sh\nPATH={place}:$PATH exec bash {place}/gateway "$@"\n')
+    program.chmod(0o755)
+    return folder
+
+
+def test_minio_of_the_machine_serves_as_well(
+    person: User, machine: EmbeddedMachine, name: str, tmp_path: Path
+) -> None:
+    path = f"{minio(tmp_path / 'with minio')}:{person.environment['PATH']}"
+    equipped = person.having({"PATH": path})
+    deployed = Deployed(equipped, tuple(words("scenario-4", name, "--set", "object_store=minio")))
+    deployed.deploy()
+    seen = {service["name"]: service for service in equipped.show(name)["services"]}
+    assert seen["objects"]["image"].startswith("MinIO at ")
+    equipped.client("write", name)
+    equipped.client("read", name)
+    # What it was given, it cannot be asked for.
+    told = " ".join(" ".join(p.cmdline()) for p in machine.processes(deployed.stack))
+    assert deployed.stack.secrets.read("s3_secret_key").reveal() not in told
+
+
+def test_changed_setting_restarts_only_what_it_changes(
+    person: User, machine: EmbeddedMachine, name: str
+) -> None:
+    deployed = Deployed(person, tuple(words("scenario-5", name)))
+    deployed.deploy()
+    person.client("write", name)
+    before = machine.lives(deployed.stack)
+    plan = person.run("plan", *deployed.words[1:], "--set", "workers=1", "--detailed-exitcode")
+    assert plan.returncode == 2
+    assert "recreate service  tracking" in plan.stdout
+    deployed.deploy("--set", "workers=1")
+    after = machine.lives(deployed.stack)
+    assert {service for service in after if after[service] != before[service]} == {"tracking"}
+    person.client("read", name)
+
+
+def test_other_loopback_address_is_used(person: User, machine: EmbeddedMachine, name: str) -> None:
+    deployed = Deployed(person, tuple(words("scenario-2", name, "--set", "bind=::1")))
+    deployed.deploy()
+    assert machine.listeners(deployed.stack) == {"::1"}
+    address = f"http://[::1]:{deployed.words[5]}/version"
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        assert answer.read() == b"3.17.2"
+
+
+def test_setting_that_only_containers_have_is_told(person: User, name: str) -> None:
+    deployed = Deployed(person, tuple(words("scenario-2", name, "--set", "memory.ui=1g")))
+    assert "memory.ui has no effect" in deployed.deploy()
+
+
+def test_stack_stays_where_its_data_are(person: User, name: str) -> None:
+    deployed = Deployed(person, tuple(words("scenario-4", name)))
+    deployed.deploy()
+    done = person.run(*deployed.words, "--runtime", "docker")
+    assert done.returncode == 2, done.stderr
+    assert "--runtime embedded" in done.stderr
+    assert deployed.state() == "running"
