@@ -47,16 +47,16 @@ def examine(home: Home) -> Iterator[Finding]:
     from stackctl.runtimes.docker import Docker
 
     runtime = Docker()
-    daemon, embedded = _daemon(runtime), list(_embedded())
-    if embedded[0].level == "ok":
+    daemon, embedded = _daemon(runtime), _embedded()
+    if embedded.level == "ok":
         # Either of the two is enough.
         daemon = replace(daemon, level="warning") if daemon.level == "problem" else daemon
     elif daemon.level == "ok":
-        embedded[0] = replace(embedded[0], level="warning")
+        embedded = replace(embedded, level="warning")
     yield daemon
     if daemon.level == "ok":
         yield _compose(runtime)
-    yield from embedded
+    yield embedded
     yield _disk(home.path, "disk, home")
     if daemon.level == "ok":
         info = runtime.info()
@@ -85,19 +85,17 @@ def _compose(runtime: "Docker") -> Finding:
         return Finding("Compose", "problem", error.message, error.hint)
 
 
-def _embedded() -> Iterator[Finding]:
-    """The embedded runtime, then those of its components that only some scenarios need."""
+def _embedded() -> Finding:
+    """The embedded runtime, and which components this machine has for it."""
     from stackctl.runtimes.components import find_all
     from stackctl.runtimes.embedded import Embedded
 
-    found = find_all()
     try:
         Embedded().check()
     except MachineError as error:
-        yield Finding("embedded runtime", "problem", error.message, error.hint)
-        return
-    there = [component.label for component in found.values() if not component.missing]
-    yield Finding("embedded runtime", "ok", ", ".join(there))
+        return Finding("embedded runtime", "problem", error.message, error.hint)
+    there = [component.label for component in find_all().values() if not component.missing]
+    return Finding("embedded runtime", "ok", ", ".join(there))
 
 
 def _of_daemon(runtime: "Docker", info: dict[str, Any]) -> Iterator[Finding]:

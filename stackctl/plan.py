@@ -150,7 +150,7 @@ def _service_steps(bundle: Bundle, observed: Observed) -> list[Step]:
             )
             steps.append(Step("recreate", "service", service.name, cause))
         elif service.one_shot:
-            if there.state != "running" and str(there) != "exited (0)":
+            if not there.settled:
                 steps.append(Step("start", "service", service.name, f"it is {there}"))
         elif there.state != "running":
             steps.append(Step("start", "service", service.name, f"it is {there}"))

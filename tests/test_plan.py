@@ -26,6 +26,7 @@ def running(of: Bundle) -> Observed:
             "" if s.one_shot else "healthy",
             digest=s.digest,
             image=s.image,
+            one_shot=s.one_shot,
         )
         for s in of.services
     }

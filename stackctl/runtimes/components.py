@@ -48,7 +48,7 @@ def find_all() -> dict[str, Component]:
 def path() -> str:
     """PATH of services: the programs beside this Python first."""
     folders = [str(Path(sys.executable).parent)]
-    folders += [str(Path(program).parent) for program in _mlflow().programs.values()]
+    folders += [str(Path(program).parent) for program in find_all()["mlflow"].programs.values()]
     return ":".join([*dict.fromkeys(folders), _SYSTEM_PATH])
 
 

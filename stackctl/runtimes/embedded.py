@@ -111,12 +111,9 @@ class Embedded:
 
     def obtain_images(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
         """Copy the programs that another user is to run to where it reaches them."""
-        descriptions = services.of_bundle(bundle)
-        if not (user := next((d["user"] for d in descriptions.values() if d.get("user")), "")):
-            return
-        for name in ("postgres",):
-            original = components.find_all()[name]
-            if name in descriptions:
+        for name, description in services.of_bundle(bundle).items():
+            if user := description.get("user"):
+                original = components.find_all()[name]
                 components.copy(original, components.for_user(original, user))
 
     def start(self, stack: Stack, bundle: Bundle, *, timeout: float, progress: Progress) -> None:
@@ -135,7 +132,7 @@ class Embedded:
             ready = frozenset(name for name, state in states.items() if state.health == "healthy")
             states = {state.name: state for state in self._states(stack, ready)}
             for state in states.values():
-                if told.get(state.name) != str(state) and state.state != "created":
+                if told.get(state.name) != str(state):
                     told[state.name] = str(state)
                     progress(f"{state.name}: {state} ({time.monotonic() - begin:.1f} s)")
             failed = [s.name for s in bundle.services

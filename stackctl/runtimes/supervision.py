@@ -128,11 +128,8 @@ class Supervision:
         deadline = time.monotonic() + _STOP_SECONDS
         with self._called() as supervisor:
             for name in names:
-                try:
+                with _expected(_NOT_RUNNING):
                     supervisor.stopProcess(name, False)
-                except xmlrpc.client.Fault as fault:
-                    if fault.faultCode != _NOT_RUNNING:
-                        raise
             while any(supervisor.getProcessInfo(name)["pid"] for name in names):
                 if time.monotonic() > deadline:
                     raise Unanswered(f"{', '.join(names)} do not end", hint=f"see {self.logs}")
@@ -142,11 +139,8 @@ class Supervision:
         """Start some processes, and do not wait for them."""
         with self._called() as supervisor:
             for name in names:
-                try:
+                with _expected(_ALREADY_STARTED):
                     supervisor.startProcess(name, False)
-                except xmlrpc.client.Fault as fault:
-                    if fault.faultCode != _ALREADY_STARTED:
-                        raise
 
     def stop(self, *waves: list[str]) -> None:
         """Stop everything; returns when nothing is left.
@@ -160,7 +154,7 @@ class Supervision:
         """
         deadline = time.monotonic() + _STOP_SECONDS
         if self.keeper() is not None:
-            with suppress(Unanswered, xmlrpc.client.Fault):
+            with suppress(Unanswered):
                 for wave in waves:
                     self.stop_processes(wave)
             with suppress(Unanswered), self._called() as supervisor:
@@ -220,6 +214,16 @@ class Supervision:
             ) from error
         finally:
             os.close(folder)
+
+
+@contextmanager
+def _expected(code: int) -> Iterator[None]:
+    """A process that is already as it was to become, which supervisord calls a fault."""
+    try:
+        yield
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != code:
+            raise
 
 
 class _Transport(xmlrpc.client.Transport):

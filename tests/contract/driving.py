@@ -21,6 +21,8 @@ from stackctl.stack import Home, Stack
 T = TypeVar("T")
 CLIENT = Path(__file__).with_name("client.py")
 COMMAND = (sys.executable, "-m", "stackctl")
+# Where the number of workers proves nothing: a start takes a third less of the processor.
+ONE_WORKER = ("--set", "workers=1")
 
 
 @dataclass
@@ -140,12 +142,14 @@ class Deployed:
     def under_a_client(self) -> Iterator[Callable[[], int]]:
         """While a client logs; gives how many of its values the server acknowledged so far.
 
-        At the end none of them may be lost.
+        At the end none of them may be lost. The client asks again at once where the server does
+        not answer, instead of waiting twice as long each time.
         """
+        client_of = self.user.having({"MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0"})
         state = self.user.state(f"{self.name}-log")
         for path in (state, state.with_suffix(".stop")):
             path.unlink(missing_ok=True)
-        client = self.user.start_client("log", self.name, state)
+        client = client_of.start_client("log", self.name, state)
 
         def acknowledged() -> int:
             return len(json.loads(state.read_text())["acknowledged"]) if state.exists() else 0

@@ -7,28 +7,19 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from tests.contract.driving import Deployed, User, until, words
+from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
 from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
 
 # MLflow asks for twelve characters: a server that is to make the user `admin` does not start.
 SHORT_PASSWORD = "too-short"
-
-
-@pytest.fixture(scope="class")
-def deployed(request: pytest.FixtureRequest, user: User, stack_name: Callable[[], str]) -> Deployed:
-    """The stack that the tests of a class share, with a run in it: each leaves it running."""
-    deployed = Deployed(user, tuple(words(request.cls.scenario, stack_name())))
-    deployed.deploy()
-    user.client("write", deployed.name)
-    return deployed
 
 
 @pytest.fixture
@@ -79,6 +70,16 @@ class ManyServices:
     ) -> None:
         kill_under_a_client(machine, deployed, service)
 
+    def test_stack_with_data_is_not_pointed_at_another_store(
+        self, machine: Machine, deployed: Deployed
+    ) -> None:
+        before = machine.lives(deployed.stack)
+        for other in ("bucket=another", "object_store=minio"):
+            done = deployed.user.run(*deployed.words, "--set", other)
+            assert done.returncode == 2, done.stderr
+            assert "would not find it" in done.stderr
+        assert machine.lives(deployed.stack) == before
+
     def test_no_secret_is_in_what_is_left_behind(
         self, machine: Machine, deployed: Deployed
     ) -> None:
@@ -91,16 +92,6 @@ class ManyServices:
         self, machine: Machine, deployed: Deployed
     ) -> None:
         kill_under_a_client(machine, deployed, "objects")
-
-    def test_stack_with_data_is_not_pointed_at_another_store(
-        self, machine: Machine, deployed: Deployed
-    ) -> None:
-        before = machine.lives(deployed.stack)
-        for other in ("bucket=another", "object_store=minio"):
-            done = deployed.user.run(*deployed.words, "--set", other)
-            assert done.returncode == 2, done.stderr
-            assert "would not find it" in done.stderr
-        assert machine.lives(deployed.stack) == before
 
     def test_database_with_another_password_is_explained(self, deployed: Deployed) -> None:
         deployed.user.ok("remove", deployed.name)
@@ -182,7 +173,7 @@ class OneService:
         self, deployed: Deployed, person: User, name: str
     ) -> None:
         folder = deployed.user.home / "data" / deployed.name
-        person.ok(*words("scenario-2", name, "--set", f"data={folder}"))
+        person.ok(*words("scenario-2", name, "--set", f"data={folder}", *ONE_WORKER))
         done = person.run("remove", deployed.name, "--volumes", "--confirm", deployed.name)
         assert done.returncode == 2
         assert name in done.stderr
@@ -236,7 +227,7 @@ class Deploys:
     def test_deploy_that_was_interrupted_and_killed_is_finished_by_the_next(
         self, machine: Machine, person: User, name: str
     ) -> None:
-        deploy = words("scenario-5", name)
+        deploy = words("scenario-5", name, *ONE_WORKER)
         for sent in (signal.SIGINT, signal.SIGKILL):
             running = person.start(*deploy)
             until(
@@ -255,7 +246,7 @@ class Deploys:
         self, machine: Machine, person: User, name: str, scenario: str, service: str
     ) -> None:
         person = person.having(machine.equipment(scenario))
-        deploy = words(scenario, name)
+        deploy = words(scenario, name, *ONE_WORKER)
         running = person.start(*deploy)
         until(
             lambda: machine.initialising(person.stack(name), service),
@@ -270,7 +261,7 @@ class Deploys:
         person.client("write", name)
 
     def test_two_deploys_at_once_never_interleave(self, person: User, name: str) -> None:
-        deploy = words("scenario-3b", name)
+        deploy = words("scenario-3b", name, *ONE_WORKER)
         both = [person.start(*deploy), person.start(*deploy)]
         told = [process.communicate(timeout=120)[1] for process in both]
         assert sorted(process.returncode for process in both) == [0, 3], told
@@ -286,7 +277,7 @@ class Deploys:
         self, machine: Machine, person: User, name: str, tmp_path: Path
     ) -> None:
         (tmp_path / "thesis.txt").write_text("mine")
-        person.ok(*words("scenario-3b", name, "--set", f"data={tmp_path}"))
+        person.ok(*words("scenario-3b", name, "--set", f"data={tmp_path}", *ONE_WORKER))
         person.client("write", name)
         person.ok("remove", name, "--volumes", "--confirm", name)
         assert (tmp_path / "thesis.txt").read_text() == "mine"
@@ -296,7 +287,7 @@ class Deploys:
     def test_home_that_was_moved_while_it_runs_still_owns_its_data(
         self, machine: Machine, somebody: User, name: str, tmp_path: Path
     ) -> None:
-        deploy = words("scenario-5", name)
+        deploy = words("scenario-5", name, *ONE_WORKER)
         somebody.ok(*deploy)
         somebody.client("write", name)
         somebody.home = somebody.home.rename(tmp_path / "moved")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import docker
 
-from tests.contract.driving import User, words
+from tests.contract.driving import ONE_WORKER, User, words
 from tests.docker.machine import DockerMachine
 
 
@@ -57,7 +57,7 @@ def test_volume_that_compose_would_make_anew_is_kept(
         "io.stackctl.owner": person.stack(name).owner,
     }
     before = daemon.volumes.create(f"stackctl-{name}_objects", labels=labels)
-    person.ok(*words("scenario-5", name))
+    person.ok(*words("scenario-5", name, *ONE_WORKER))
     # One that was made anew would have Compose's own labels.
     assert daemon.volumes.get(before.name).attrs["Labels"] == labels
 
@@ -65,7 +65,7 @@ def test_volume_that_compose_would_make_anew_is_kept(
 def test_same_name_from_another_home_is_refused(
     machine: DockerMachine, person: User, name: str, tmp_path: Path
 ) -> None:
-    person.ok(*words("scenario-3b", name))
+    person.ok(*words("scenario-3b", name, *ONE_WORKER))
     before = machine.lives(person.stack(name))
     done = replace(person, home=tmp_path).run(*words("scenario-3b", name))
     assert done.returncode == 2

@@ -17,7 +17,7 @@ import docker
 import pytest
 
 from stackctl.versions import DEFAULT_IMAGES
-from tests.contract.driving import User, free_port, until, words
+from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
 from tests.docker.machine import DockerMachine
 
 HOSTILE = "@:/%#?&'\"$ü\\ é"
@@ -42,7 +42,7 @@ def test_any_password_works(person: User, name: str, scenario: str, secret: str)
     folder.parent.chmod(0o700)
     (folder / secret).touch(mode=0o600)
     (folder / secret).write_text(HOSTILE)
-    person.ok(*words(scenario, name))
+    person.ok(*words(scenario, name, *ONE_WORKER))
     assert (folder / secret).read_text() == HOSTILE
     assert person.show(name)["state"] == "running"
 
@@ -50,7 +50,7 @@ def test_any_password_works(person: User, name: str, scenario: str, secret: str)
 def test_another_object_store_serves_as_well(
     machine: DockerMachine, person: User, name: str
 ) -> None:
-    person.ok(*words("scenario-5", name, "--set", "object_store=minio"))
+    person.ok(*words("scenario-5", name, "--set", "object_store=minio", *ONE_WORKER))
     assert "minio" in machine.containers(name)["objects"].attrs["Config"]["Image"]
     person.client("write", name)
     person.client("read", name)
@@ -66,7 +66,7 @@ def test_external_object_store_is_used_and_its_bucket_never_made(
         (folder / key).touch(mode=0o600)
         (folder / key).write_text(value)
     deploy = words("scenario-4", name, "--set", "object_store=external",
-                   "--set", f"object_store_endpoint={external.url}")  # fmt: skip
+                   "--set", f"object_store_endpoint={external.url}", *ONE_WORKER)  # fmt: skip
     done = person.run(*deploy)
     assert done.returncode == 3
     assert "service bucket" in done.stderr
@@ -140,7 +140,7 @@ def test_login_is_asked_for(person: User, name: str, scenario: str) -> None:
 
 def test_public_names_are_answered_and_others_refused(person: User, name: str) -> None:
     hosts = "--set=public_hosts=srv.lan,ml.example.com:8443"
-    deploy = words("scenario-3b", name, hosts)
+    deploy = words("scenario-3b", name, hosts, *ONE_WORKER)
     done = person.run(*deploy)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("checked by use") == 4
@@ -149,59 +149,62 @@ def test_public_names_are_answered_and_others_refused(person: User, name: str) -
     assert status(url, Host="evil.example") == 403
 
 
-def test_client_that_sets_nothing_is_not_sent_to_the_inner_object_store(
-    person: User, name: str
-) -> None:
-    deploy = words("scenario-5", name)
-    person.ok(*deploy)
-    url = f"http://127.0.0.1:{deploy[5]}/api/3.0/mlflow/server-info"
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        info = json.load(answer)
-    assert info["multipart_downloads_enabled"] is False
-    assert info["multipart_uploads_enabled"] is False
-
-
-def test_changed_setting_recreates_only_what_it_changes(
-    machine: DockerMachine, person: User, name: str
-) -> None:
-    deploy = words("scenario-5", name)
-    person.ok(*deploy)
-    before = {service: c.id for service, c in machine.containers(name).items()}
-    plan = person.run("plan", *deploy[1:], "--set", "workers=1", "--detailed-exitcode")
-    assert plan.returncode == 2
-    assert "recreate service  tracking" in plan.stdout
-    person.ok(*deploy, "--set", "workers=1")
-    after = {service: c.id for service, c in machine.containers(name).items()}
-    assert {service for service in after if after[service] != before[service]} == {"tracking"}
-
-
-def test_setting_that_is_not_repeated_is_told(person: User, name: str) -> None:
-    deploy = words("scenario-3b", name)
-    person.ok(*deploy, "--set", "workers=1")
-    assert "setting workers: 1 -> 2, from default" in person.run(*deploy).stderr
-
-
 def test_user_flavor_runs_as_the_user_by_name(
     machine: DockerMachine, person: User, name: str
 ) -> None:
-    person.ok(*words("scenario-3b", name, "--set", "image_flavor=user"))
+    person.ok(*words("scenario-3b", name, "--set", "image_flavor=user", *ONE_WORKER))
     code, output = machine.containers(name)["tracking"].exec_run(["id", "-un"])
     assert (code, output.decode().strip()) == (0, "root" if os.getuid() == 0 else os.getlogin())
 
 
-def test_image_is_small_and_installs_nothing_at_start(
-    machine: DockerMachine, person: User, daemon: docker.DockerClient, name: str
-) -> None:
-    person.ok(*words("scenario-3b", name))
-    container = machine.containers(name)["tracking"]
-    image = daemon.images.get(container.attrs["Config"]["Image"])
-    assert image.attrs["Size"] < 1_200_000_000
-    assert image.attrs["Config"]["User"] == "10001"
-    assert not any("pip" in line or "conda" in line for line in container.top()["Processes"][0])
-    code, output = container.exec_run(
-        ["python3", "-c", "import uvloop, httptools, psycopg2, pymysql, boto3, flask_wtf, mlflow"]
-    )
-    assert code == 0, output
+class TestProxy:
+    """One stack of scenario-5, deployed again with another setting."""
+
+    scenario = "scenario-5"
+
+    def test_client_that_sets_nothing_is_not_sent_to_the_inner_object_store(
+        self, deployed: Deployed
+    ) -> None:
+        url = f"http://127.0.0.1:{deployed.words[5]}/api/3.0/mlflow/server-info"
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            info = json.load(answer)
+        assert info["multipart_downloads_enabled"] is False
+        assert info["multipart_uploads_enabled"] is False
+
+    def test_changed_setting_recreates_only_what_it_changes(
+        self, machine: DockerMachine, deployed: Deployed
+    ) -> None:
+        before = {service: c.id for service, c in machine.containers(deployed.name).items()}
+        plan = deployed.user.run("plan", *deployed.words[1:], *ONE_WORKER, "--detailed-exitcode")
+        assert plan.returncode == 2
+        assert "recreate service  tracking" in plan.stdout
+        deployed.deploy(*ONE_WORKER)
+        after = {service: c.id for service, c in machine.containers(deployed.name).items()}
+        assert {service for service in after if after[service] != before[service]} == {"tracking"}
+
+
+class TestServer:
+    """One stack of scenario-3b."""
+
+    scenario = "scenario-3b"
+    settings = ONE_WORKER
+
+    def test_image_is_small_and_installs_nothing_at_start(
+        self, machine: DockerMachine, daemon: docker.DockerClient, deployed: Deployed
+    ) -> None:
+        container = machine.containers(deployed.name)["tracking"]
+        image = daemon.images.get(container.attrs["Config"]["Image"])
+        assert image.attrs["Size"] < 1_200_000_000
+        assert image.attrs["Config"]["User"] == "10001"
+        processes = container.top()["Processes"][0]
+        assert not any("pip" in line or "conda" in line for line in processes)
+        modules = "uvloop, httptools, psycopg2, pymysql, boto3, flask_wtf, mlflow"
+        code, output = container.exec_run(["python3", "-c", f"import {modules}"])
+        assert code == 0, output
+
+    def test_setting_that_is_not_repeated_is_told(self, deployed: Deployed) -> None:
+        done = deployed.user.run(*deployed.words[: -len(self.settings)])
+        assert "setting workers: 1 -> 2, from default" in done.stderr
 
 
 class TestOrdinaryUser:
@@ -241,7 +244,7 @@ class TestOrdinaryUser:
     def test_deploys_uses_and_removes(
         self, machine: DockerMachine, ordinary: User, name: str, scenario: str
     ) -> None:
-        ordinary.ok(*words(scenario, name))
+        ordinary.ok(*words(scenario, name, *ONE_WORKER))
         ordinary.client("write", name)
         ordinary.client("read", name)
         owners = {p.stat().st_uid for p in ordinary.home.rglob("*")}

@@ -50,10 +50,12 @@ class EmbeddedMachine(Machine):
         return {"PATH": ":".join([*folders, os.environ["PATH"]])}
 
     def lives(self, stack: Stack) -> dict[str, Life]:
+        """Of those that live: a service that was killed is missing until it is started again."""
         self._manifest(stack)
         return {
-            service: (note["pid"], _begin(note["pid"], note["since"]))
+            service: (note["pid"], begin)
             for service, note in _notes(stack).items()
+            if (begin := _begin(note["pid"], note["since"]))
         }
 
     def running(self, stack: Stack) -> list[str]:

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -26,7 +26,8 @@ import pytest
 
 from stackctl.runtimes.keeper import LOCK
 from stackctl.runtimes.supervision import Supervision
-from tests.contract.driving import Deployed, User, until, words
+from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
+from tests.contract.machine import Life
 from tests.disk import full, small_disk
 from tests.embedded.machine import EmbeddedMachine
 
@@ -57,18 +58,18 @@ def cut_the_power(machine: EmbeddedMachine, deployed: Deployed) -> None:
     all_gone(machine, deployed)
 
 
+def started_again(before: dict[str, Life], now: dict[str, Life]) -> bool:
+    """Every service lives, and none of them lives its life of before."""
+    return before.keys() == now.keys() and not before.items() & now.items()
+
+
 class TestSupervisor:
     """One stack of scenario-5, in the order of its misfortunes."""
 
-    @pytest.fixture(scope="class")
-    def stack(self, user: User, stack_name: Callable[[], str]) -> Deployed:
-        deployed = Deployed(user, tuple(words("scenario-5", stack_name())))
-        deployed.deploy()
-        user.client("write", deployed.name)
-        return deployed
+    scenario = "scenario-5"
 
-    def test_inner_ports_ask_who_calls(self, stack: Deployed) -> None:
-        ports = stack.stack.require_manifest().ports
+    def test_inner_ports_ask_who_calls(self, deployed: Deployed) -> None:
+        ports = deployed.stack.require_manifest().ports
         with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
             psycopg2.connect(
                 host="127.0.0.1", port=ports["postgres"], user="mlflow", password="guessed"
@@ -88,201 +89,188 @@ class TestSupervisor:
                 connection.recv(1)
 
     def test_killed_supervisord_comes_back_and_nothing_acknowledged_is_lost(
-        self, stack: Deployed, machine: EmbeddedMachine
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
-        state = stack.user.state(stack.name)
-        written = state.read_text()
-        client = stack.user.start_client("log", stack.name)
-
-        def acknowledged() -> int:
-            return len(json.loads(state.read_text()).get("acknowledged", ()))
-
-        until(lambda: acknowledged() >= 10, seconds=60, what="the client logs")
-        before = machine.lives(stack.stack)
-        killed = int((stack.stack.run / "supervisord.pid").read_text())
-        os.kill(killed, signal.SIGKILL)
-        until(
-            lambda: not set(before.items()) & set(machine.lives(stack.stack).items()),
-            seconds=60, what="every service was started again",
-        )  # fmt: skip
-        at_restart = acknowledged()
-        until(lambda: acknowledged() >= at_restart + 10, seconds=90, what="the client goes on")
-        state.with_suffix(".stop").touch()
-        output, _ = client.communicate(timeout=120)
-        assert client.returncode == 0, output[-3000:]
-        state.write_text(written)
-        until(lambda: stack.state() == "running", seconds=60, what="all is well again")
-        guards = [p for p in machine.processes(stack.stack) if "guard" in " ".join(p.cmdline())]
+        with deployed.under_a_client() as acknowledged:
+            before = machine.lives(deployed.stack)
+            killed = int((deployed.stack.run / "supervisord.pid").read_text())
+            os.kill(killed, signal.SIGKILL)
+            until(
+                lambda: started_again(before, machine.lives(deployed.stack)),
+                seconds=60, what="every service was started again",
+            )  # fmt: skip
+            at_restart = acknowledged()
+            until(lambda: acknowledged() >= at_restart + 10, seconds=90, what="the client goes on")
+        until(lambda: deployed.state() == "running", seconds=60, what="all is well again")
+        guards = [p for p in machine.processes(deployed.stack) if "guard" in " ".join(p.cmdline())]
         assert len(guards) == len({tuple(p.cmdline()) for p in guards}), "a guard runs twice"
 
     def test_killed_keeper_takes_everything_with_it(
-        self, stack: Deployed, machine: EmbeddedMachine
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
-        keeper = supervision(stack).keeper()
+        keeper = supervision(deployed).keeper()
         assert keeper is not None
         os.kill(keeper, signal.SIGKILL)
-        all_gone(machine, stack)
-        assert stack.state() == "stopped"
+        all_gone(machine, deployed)
+        assert deployed.state() == "stopped"
 
     def test_after_a_power_cut_it_says_stopped_and_deploys_with_its_data(
-        self, stack: Deployed, machine: EmbeddedMachine
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
-        stack.deploy()
-        cut_the_power(machine, stack)
-        assert stack.state() == "stopped"
-        told = stack.deploy()
+        deployed.deploy()
+        cut_the_power(machine, deployed)
+        assert deployed.state() == "stopped"
+        told = deployed.deploy()
         assert "nothing to do" not in told
-        stack.user.client("read", stack.name)
+        deployed.user.client("read", deployed.name)
 
     def test_data_that_are_still_in_use_are_waited_for(
-        self, stack: Deployed, machine: EmbeddedMachine
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
         """As when the stack's folder was deleted, and its processes have not noticed yet."""
-        stack.user.ok("remove", stack.name)
-        folders = [os.open(folder, os.O_RDONLY) for folder in machine.volumes(stack.stack)]
+        deployed.user.ok("remove", deployed.name)
+        folders = [os.open(folder, os.O_RDONLY) for folder in machine.volumes(deployed.stack)]
         for folder in folders:
             fcntl.flock(folder, fcntl.LOCK_EX)
         try:
-            done = stack.user.run(*stack.words, "--timeout", "3")
+            done = deployed.user.run(*deployed.words, "--timeout", "3")
             assert done.returncode == 3, done.stderr
             assert "starting" in done.stderr
         finally:
             for folder in folders:
                 os.close(folder)
-        stack.deploy()
-        stack.user.client("read", stack.name)
+        deployed.deploy()
+        deployed.user.client("read", deployed.name)
 
     def test_process_that_got_an_old_number_is_never_signalled(
-        self, stack: Deployed, machine: EmbeddedMachine
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
-        cut_the_power(machine, stack)
+        cut_the_power(machine, deployed)
         with subprocess.Popen(["sleep", "600"]) as stranger:
             try:
-                run = stack.stack.run
+                run = deployed.stack.run
                 assert (run / LOCK).exists()
                 (run / "supervisord.pid").write_text(f"{stranger.pid}\n")
                 for path in run.glob("*.json"):
                     path.write_text(json.dumps({**json.loads(path.read_text()),
                                                 "pid": stranger.pid}))  # fmt: skip
-                assert stack.state() == "stopped"
-                stack.user.ok("remove", stack.name)
-                stack.deploy()
+                assert deployed.state() == "stopped"
+                deployed.user.ok("remove", deployed.name)
+                deployed.deploy()
                 assert stranger.poll() is None
             finally:
                 stranger.kill()
 
-    def test_inner_port_that_a_stranger_took_is_replaced(self, stack: Deployed) -> None:
-        stack.user.ok("remove", stack.name)
-        before = dict(stack.stack.require_manifest().ports)
+    def test_inner_port_that_a_stranger_took_is_replaced(self, deployed: Deployed) -> None:
+        deployed.user.ok("remove", deployed.name)
+        before = dict(deployed.stack.require_manifest().ports)
         with socket.create_server(("127.0.0.1", before["master"])), \
              socket.create_server(("127.0.0.1", before["postgres"])):  # fmt: skip
-            stack.deploy()
-            after = dict(stack.stack.require_manifest().ports)
+            deployed.deploy()
+            after = dict(deployed.stack.require_manifest().ports)
             changed = {name for name in before if before[name] != after[name]}
             assert changed == {"master", "postgres"}
-            stack.user.client("read", stack.name)
+            deployed.user.client("read", deployed.name)
 
     def test_second_stack_beside_it_shares_nothing(
-        self, stack: Deployed, machine: EmbeddedMachine, name: str
+        self, deployed: Deployed, machine: EmbeddedMachine, name: str
     ) -> None:
-        second = Deployed(stack.user, tuple(words("scenario-5", name)))
+        second = Deployed(deployed.user, tuple(words("scenario-5", name, *ONE_WORKER)))
         second.deploy()
-        ports = [set(d.stack.require_manifest().ports.values()) for d in (stack, second)]
+        ports = [set(d.stack.require_manifest().ports.values()) for d in (deployed, second)]
         assert not ports[0] & ports[1]
-        mine = {p.pid for p in machine.processes(stack.stack)}
+        mine = {p.pid for p in machine.processes(deployed.stack)}
         assert not mine & {p.pid for p in machine.processes(second.stack)}
         second.user.ok("remove", name, "--volumes", "--confirm", name)
         assert machine.leftovers(second.stack) == []
-        assert stack.state() == "running"
+        assert deployed.state() == "running"
 
     def test_damaged_database_is_never_made_anew(
-        self, stack: Deployed, machine: EmbeddedMachine
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
-        stack.user.ok("remove", stack.name)
-        folder = next(f for f in machine.volumes(stack.stack) if f.name == "postgres")
+        deployed.user.ok("remove", deployed.name)
+        folder = next(f for f in machine.volumes(deployed.stack) if f.name == "postgres")
         version = next(folder.rglob("docker/PG_VERSION"))
         before = sorted(folder.rglob("base/*/*"))
         kept = version.rename(version.with_name("away"))
-        done = stack.user.run(*stack.words)
+        done = deployed.user.run(*deployed.words)
         assert done.returncode == 3, done.stderr
         assert "no database that this user can read; nothing was changed" in done.stderr
         assert sorted(folder.rglob("base/*/*")) == before
         kept.rename(version)
-        stack.deploy()
-        stack.user.client("read", stack.name)
+        deployed.deploy()
+        deployed.user.client("read", deployed.name)
 
     @root_only
     def test_stack_of_another_user_is_refused(
-        self, stack: Deployed, machine: EmbeddedMachine
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
-        before = machine.lives(stack.stack)
-        os.chown(stack.stack.folder, pwd.getpwnam("nobody").pw_uid, -1)
-        for command in (stack.words, ["remove", stack.name]):
-            done = stack.user.run(*command)
+        before = machine.lives(deployed.stack)
+        os.chown(deployed.stack.folder, pwd.getpwnam("nobody").pw_uid, -1)
+        for command in (deployed.words, ["remove", deployed.name]):
+            done = deployed.user.run(*command)
             assert done.returncode == 2, done.stderr
             assert "sudo -u nobody" in done.stderr
-        os.chown(stack.stack.folder, 0, -1)
-        assert machine.lives(stack.stack) == before
+        os.chown(deployed.stack.folder, 0, -1)
+        assert machine.lives(deployed.stack) == before
 
     def test_data_of_a_newer_postgres_are_refused_and_untouched(
-        self, stack: Deployed, machine: EmbeddedMachine
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
-        stack.user.ok("remove", stack.name)
-        folder = next(f for f in machine.volumes(stack.stack) if f.name == "postgres")
+        deployed.user.ok("remove", deployed.name)
+        folder = next(f for f in machine.volumes(deployed.stack) if f.name == "postgres")
         (folder / "18").rename(folder / "19")
         (folder / "19" / "docker" / "PG_VERSION").write_text("19\n")
-        done = stack.user.run(*stack.words)
+        done = deployed.user.run(*deployed.words)
         assert done.returncode == 2, done.stderr
         assert "made by PostgreSQL 19" in done.stderr
         assert [entry.name for entry in folder.glob("[!.]*")] == ["19"]
-        assert machine.running(stack.stack) == []
+        assert machine.running(deployed.stack) == []
 
 
 class TestFolders:
     """What happens to a stack's folders while it runs, or before."""
 
-    def test_moved_home_stops_everything_and_runs_at_the_new_place(
-        self, person: User, machine: EmbeddedMachine, name: str, tmp_path: Path
+    scenario = "scenario-3b"
+    settings = ONE_WORKER
+
+    def test_deleted_folder_stops_everything(
+        self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
-        old = Deployed(person, tuple(words("scenario-3b", name)))
-        old.deploy()
-        person.client("write", name)
-        stack = old.stack
-        before = machine.processes(stack)
-        moved = tmp_path / "moved"
-        person.home.rename(moved)
+        before = machine.processes(deployed.stack)
+        shutil.rmtree(deployed.stack.folder)
         gone, alive = psutil.wait_procs(before, timeout=30)
         assert gone
         assert alive == []
-        new = Deployed(User(moved, person.variables), old.words)
+        # The data were not in it: the next deploy finds them.
+        deployed.deploy()
+        deployed.user.client("read", deployed.name)
+
+    def test_moved_home_stops_everything_and_runs_at_the_new_place(
+        self, deployed: Deployed, machine: EmbeddedMachine, tmp_path: Path
+    ) -> None:
+        """The last of those who share a stack: it believes to be at the new place after that."""
+        home = deployed.user.home
+        before = machine.processes(deployed.stack)
+        moved = home.rename(tmp_path / "moved")
+        gone, alive = psutil.wait_procs(before, timeout=30)
+        assert gone
+        assert alive == []
+        new = Deployed(User(moved, deployed.user.variables), deployed.words)
         try:
             assert new.state() == "stopped"
             # MLflow keeps absolute paths of artifacts, and would make the old folder anew.
             done = new.user.run(*new.words)
             assert done.returncode == 2, done.stderr
-            assert f"ln -s {moved} {shlex.quote(str(person.home))}" in done.stderr
-            assert not person.home.exists()
-            person.home.symlink_to(moved)
+            assert f"ln -s {moved} {shlex.quote(str(home))}" in done.stderr
+            assert not home.exists()
+            home.symlink_to(moved)
             new.deploy()
-            new.user.client("read", name)
+            new.user.client("read", new.name)
         finally:
-            new.user.run("remove", name)
-            person.home.unlink(missing_ok=True)
-            moved.rename(person.home)
-
-    def test_deleted_folder_stops_everything(
-        self, person: User, machine: EmbeddedMachine, name: str
-    ) -> None:
-        deployed = Deployed(person, tuple(words("scenario-3b", name)))
-        deployed.deploy()
-        person.client("write", name)
-        before = machine.processes(deployed.stack)
-        shutil.rmtree(person.home / ".stackctl" / name)
-        _, alive = psutil.wait_procs(before, timeout=30)
-        assert alive == []
-        # The data were not in it: the next deploy finds them.
-        deployed.deploy()
-        person.client("read", name)
+            new.user.run("remove", new.name)
+            home.unlink(missing_ok=True)
+            moved.rename(home)
 
     def test_data_of_a_newer_mlflow_are_refused_and_untouched(
         self, person: User, machine: EmbeddedMachine, name: str
@@ -386,7 +374,7 @@ class TestMachine:
     def test_full_tmp_is_no_obstacle(self, user: User, name: str) -> None:
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             somebody = User(Path(folder), user.variables, FULL_TMP)
-            deployed = Deployed(somebody, tuple(words("scenario-5", name)))
+            deployed = Deployed(somebody, tuple(words("scenario-5", name, *ONE_WORKER)))
             try:
                 deployed.deploy()
                 assert deployed.state() == "running"
@@ -448,7 +436,7 @@ class TestOrdinaryUser:
     def test_deploys_uses_and_removes(
         self, ordinary: User, machine: EmbeddedMachine, name: str
     ) -> None:
-        deployed = Deployed(ordinary, tuple(words("scenario-5", name)))
+        deployed = Deployed(ordinary, tuple(words("scenario-5", name, *ONE_WORKER)))
         deployed.deploy()
         ordinary.client("write", name)
         uid = pwd.getpwnam("nobody").pw_uid

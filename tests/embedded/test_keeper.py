@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,20 +62,12 @@ def keeper_of(stage: Stage) -> int:
 # Killed.
 
 
+@pytest.mark.parametrize("killed", [Stage.main, Stage.guard], ids=["service", "guard"])
 def test_a_service_that_is_killed_is_started_anew_and_no_process_of_it_is_left(
-    running: Stage,
+    running: Stage, killed: Callable[[Stage, str], int]
 ) -> None:
     before = running.of("a")
-    os.kill(running.main("a"), signal.SIGKILL)
-    running.main("a", starts=2)
-    until(lambda: len(running.of("a")) == 2, seconds=5, what="both processes of a")
-    assert not before & running.of("a")
-    assert running.note("b")["starts"] == 1
-
-
-def test_a_guard_that_is_killed_leaves_no_process_behind(running: Stage) -> None:
-    before = running.of("a")
-    os.kill(running.guard("a"), signal.SIGKILL)
+    os.kill(killed(running, "a"), signal.SIGKILL)
     running.main("a", starts=2)
     until(lambda: len(running.of("a")) == 2, seconds=5, what="both processes of a, once")
     assert not before & running.of("a")

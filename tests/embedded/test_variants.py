@@ -5,7 +5,7 @@ import shutil
 import urllib.request
 from pathlib import Path
 
-from tests.contract.driving import Deployed, User, words
+from tests.contract.driving import ONE_WORKER, Deployed, User, words
 from tests.embedded.machine import EmbeddedMachine
 from tests.images.recipes import RECIPES
 
@@ -30,7 +30,8 @@ def test_minio_of_the_machine_serves_as_well(
 ) -> None:
     path = f"{minio(tmp_path / 'with minio')}:{person.environment['PATH']}"
     equipped = person.having({"PATH": path})
-    deployed = Deployed(equipped, tuple(words("scenario-4", name, "--set", "object_store=minio")))
+    deploy = words("scenario-4", name, "--set", "object_store=minio", *ONE_WORKER)
+    deployed = Deployed(equipped, tuple(deploy))
     deployed.deploy()
     seen = {service["name"]: service for service in equipped.show(name)["services"]}
     assert seen["objects"]["image"].startswith("MinIO at ")
@@ -41,40 +42,47 @@ def test_minio_of_the_machine_serves_as_well(
     assert deployed.stack.secrets.read("s3_secret_key").reveal() not in told
 
 
-def test_changed_setting_restarts_only_what_it_changes(
-    person: User, machine: EmbeddedMachine, name: str
-) -> None:
-    deployed = Deployed(person, tuple(words("scenario-5", name)))
-    deployed.deploy()
-    person.client("write", name)
-    before = machine.lives(deployed.stack)
-    plan = person.run("plan", *deployed.words[1:], "--set", "workers=1", "--detailed-exitcode")
-    assert plan.returncode == 2
-    assert "recreate service  tracking" in plan.stdout
-    deployed.deploy("--set", "workers=1")
-    after = machine.lives(deployed.stack)
-    assert {service for service in after if after[service] != before[service]} == {"tracking"}
-    person.client("read", name)
+class TestDeployed:
+    """One stack of scenario-5, deployed again with other settings."""
+
+    scenario = "scenario-5"
+
+    def test_changed_setting_restarts_only_what_it_changes(
+        self, deployed: Deployed, machine: EmbeddedMachine
+    ) -> None:
+        before = machine.lives(deployed.stack)
+        plan = deployed.user.run("plan", *deployed.words[1:], *ONE_WORKER, "--detailed-exitcode")
+        assert plan.returncode == 2
+        assert "recreate service  tracking" in plan.stdout
+        deployed.deploy(*ONE_WORKER)
+        after = machine.lives(deployed.stack)
+        assert {service for service in after if after[service] != before[service]} == {"tracking"}
+        deployed.user.client("read", deployed.name)
+
+    def test_stack_stays_where_its_data_are(self, deployed: Deployed) -> None:
+        done = deployed.user.run(*deployed.words, "--runtime", "docker")
+        assert done.returncode == 2, done.stderr
+        assert "--runtime embedded" in done.stderr
+        assert deployed.state() == "running"
 
 
-def test_other_loopback_address_is_used(person: User, machine: EmbeddedMachine, name: str) -> None:
-    deployed = Deployed(person, tuple(words("scenario-2", name, "--set", "bind=::1")))
-    deployed.deploy()
-    assert machine.listeners(deployed.stack) == {"::1"}
-    address = f"http://[::1]:{deployed.words[5]}/version"
-    with urllib.request.urlopen(address, timeout=20) as answer:
-        assert answer.read() == b"3.17.2"
+class TestSettings:
+    """One stack of scenario-2, with a setting that is of use here and another that is not."""
 
+    scenario = "scenario-2"
+    settings = ("--set", "bind=::1", *ONE_WORKER)
 
-def test_setting_that_only_containers_have_is_told(person: User, name: str) -> None:
-    deployed = Deployed(person, tuple(words("scenario-2", name, "--set", "memory.ui=1g")))
-    assert "memory.ui has no effect" in deployed.deploy()
+    def test_other_loopback_address_is_used(
+        self, deployed: Deployed, machine: EmbeddedMachine
+    ) -> None:
+        assert machine.listeners(deployed.stack) == {"::1"}
+        address = f"http://[::1]:{deployed.words[5]}/version"
+        with urllib.request.urlopen(address, timeout=20) as answer:
+            assert answer.read() == b"3.17.2"
 
-
-def test_stack_stays_where_its_data_are(person: User, name: str) -> None:
-    deployed = Deployed(person, tuple(words("scenario-4", name)))
-    deployed.deploy()
-    done = person.run(*deployed.words, "--runtime", "docker")
-    assert done.returncode == 2, done.stderr
-    assert "--runtime embedded" in done.stderr
-    assert deployed.state() == "running"
+    def test_setting_that_only_containers_have_is_told(
+        self, deployed: Deployed, machine: EmbeddedMachine
+    ) -> None:
+        before = machine.lives(deployed.stack)
+        assert "memory.ui has no effect" in deployed.deploy("--set", "memory.ui=1g")
+        assert machine.lives(deployed.stack) == before
