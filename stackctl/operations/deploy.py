@@ -207,6 +207,7 @@ def _carry_out(
             made = not wanted.data.exists()
             folder = wanted.data / "mlruns" if wanted.scenario.uses_data_folder else wanted.data
             folder.mkdir(parents=True, exist_ok=True)
+            wanted.scenario.backend_store.prepare(wanted.data)
             manifest = manifest.with_(data_created=manifest.data_created or made)
             stack.save(manifest)
         _write_bundle(stack, bundle, wanted.files)

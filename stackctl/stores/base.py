@@ -24,6 +24,9 @@ class BackendStore:
         """What a client that uses this store directly must set beside the tracking URI."""
         return {}
 
+    def prepare(self, data: Path) -> None:
+        """Put into a new data folder what MLflow does not make in a folder that is there."""
+
     def read_param(self, data: Path, experiment_id: str, run_id: str, key: str) -> str | None:
         """A run's parameter, read as a client without a server would; None where there is none."""
         raise NotImplementedError

@@ -5,8 +5,15 @@ from and to the bucket, at the endpoint that the *server* uses. Inside a stack t
 a name which a client outside cannot resolve; it would retry for minutes. This repository, which
 takes the place of `s3` by MLflow's plug-in interface, does everything that MLflow's own does but
 advertises no such short cut.
+
+And it says of an object that does not exist that it does not, so that the proxy answers 404. MLflow
+answers 500 (3.17.2), which its clients take for a passing failure and try again for four minutes:
+each time that one asks for `runs:/RUN/model`, since a model's files are not among its run's.
 """
 
+from botocore.exceptions import ClientError
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
@@ -28,7 +35,14 @@ class ProxiedS3ArtifactRepository(ArtifactRepository):
         return self._s3.list_artifacts(path)
 
     def _download_file(self, remote_file_path, local_path):
-        self._s3._download_file(remote_file_path, local_path)
+        try:
+            self._s3._download_file(remote_file_path, local_path)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") not in ("404", "NoSuchKey"):
+                raise
+            raise MlflowException(
+                f"there is no artifact {remote_file_path}", RESOURCE_DOES_NOT_EXIST
+            ) from error
 
     def delete_artifacts(self, artifact_path=None):
         self._s3.delete_artifacts(artifact_path)
