@@ -6,12 +6,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SCENARIO ?= scenario-3b
 
-.PHONY: help deploy test test-unit lint format lock build clean
+.PHONY: help deploy test test-unit test-matrix lint format lock build clean
 
 help:
 	@echo "make deploy     install, then stackctl deploy $(SCENARIO)"
 	@echo "make test       every test; those that need Docker start a throwaway engine where none answers"
 	@echo "make test-unit  the tests that need no Docker"
+	@echo "make test-matrix  every example on every scenario, half an hour"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff, with changes"
 	@echo "make lock       resolve the server image's lock files anew"
@@ -33,11 +34,14 @@ deploy: $(BIN)/stackctl
 	@VENV=$(VENV) SCENARIO=$(SCENARIO) sh .ci/deploy
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 3 --dist loadscope
 
 test-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/contract --ignore tests/docker --ignore tests/embedded \
-		--ignore tests/engine --ignore tests/images
+	$(BIN)/python -m pytest $(addprefix --ignore tests/,contract docker embedded engine images \
+		browser testing examples/test_examples.py)
+
+test-matrix: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests/examples
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

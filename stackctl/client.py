@@ -1,6 +1,7 @@
 """What a client of a stack needs to set. No value of a secret is among it: clients read files."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,18 @@ class ClientEnvironment:
     values: dict[str, str]
     files: dict[str, Path] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
+
+    def applied(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The environment `base` as these lines change it, for a client that is started here.
+
+        Raises:
+            OSError: The file of a variable cannot be read.
+        """
+        kept = {name: value for name, value in base.items() if name not in self.unset}
+        read = {
+            name: path.read_text(encoding="utf-8").rstrip("\n") for name, path in self.files.items()
+        }
+        return {**kept, **self.values, **read}
 
     def shell(self) -> str:
         """Lines for a POSIX shell: `eval "$(stackctl env)"`."""

@@ -1,7 +1,7 @@
 """Where text goes: results to stdout, progress and errors to stderr."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -26,15 +26,18 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show that `what` is going on: a spinner on a terminal, nothing elsewhere."""
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show that `what` is going on: a spinner on a terminal, nothing elsewhere.
+
+    Gives a function that is told what goes on now.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda _now: None
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(what):
-        yield
+    with Console(stderr=True).status(what) as status:
+        yield lambda now: status.update(f"{what}: {now}")
 
 
 def size(count: int | None) -> str:

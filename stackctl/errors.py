@@ -11,6 +11,7 @@ Exit codes are decided here and nowhere else:
 | 130 | interrupted by Ctrl-C |
 """
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -98,3 +99,44 @@ class PortTaken(MachineError):
 
 class NotReady(MachineError):
     """A stack did not start, or started and failed the round trip."""
+
+
+class NotRunning(MachineError):
+    """A stack is not in the state in which clients can use it."""
+
+    def __init__(self, name: str, scenario: str, state: str) -> None:
+        self.name, self.state = name, state
+        super().__init__(
+            f"stack {name!r} is {state}, so nothing can use it",
+            hint=f"start it: stackctl deploy {scenario} --name {name}"
+            if state in ("stopped", "removed")
+            else f"see why: stackctl show {name}",
+        )
+
+
+class MissingPackages(UserError):
+    """A client's Python lacks packages."""
+
+    def __init__(self, python: str, packages: Sequence[str], install: Sequence[str]) -> None:
+        self.packages = tuple(packages)
+        super().__init__(
+            f"{python} has no {', '.join(packages)}",
+            hint=f"install what is missing: {python} -m pip install {' '.join(install)}; "
+            "or name another Python with --python",
+        )
+
+
+class ExampleFailed(MachineError):
+    """A program or a notebook of an example ended with an error, which it has printed."""
+
+    def __init__(self, part: str, code: int, stack: str, hint: str = "") -> None:
+        self.part, self.code = part, code
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        super().__init__(
+            f"{part} {how} on stack {stack!r}",
+            hint=hint or f"its own message is above; is the stack well: stackctl smoke {stack}",
+        )
+
+
+class SmokeFailed(MachineError):
+    """A step of a smoke failed, or none could be tried."""

@@ -1,4 +1,4 @@
-"""The package's data: `templates/`, `scenarios/` and `.secrets.example/`.
+"""The package's data: `templates/`, `scenarios/`, `examples/` and `.secrets.example/`.
 
 They stand at the top of the repository, where people look for them. A wheel carries them
 inside the package; an editable install finds them beside it.

@@ -28,7 +28,9 @@ from stackctl.versions import DEFAULT_IMAGES
 
 PREFIX = "STACKCTL_"
 # Variables of the program, not of a stack.
-PROGRAM_VARIABLES = ("STACKCTL_HOME", "STACKCTL_DEBUG", "STACKCTL_STACK")
+PROGRAM_VARIABLES = (
+    "STACKCTL_HOME", "STACKCTL_DEBUG", "STACKCTL_STACK", "STACKCTL_TESTING_KEEP", "STACKCTL_CLIENT",
+)  # fmt: skip
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _HOST = re.compile(

@@ -32,11 +32,11 @@ def full(folder: Path, *, room: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
+def small_disk(folder: Path, *, size: str = "64k") -> Iterator[Path]:
     """`folder` as a file system of its own where this user may mount one."""
     folder.mkdir()
     can = os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0755", "none", str(folder)],
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "none", str(folder)],
         capture_output=True, check=False,
     ).returncode  # fmt: skip
     try:

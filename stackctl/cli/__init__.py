@@ -15,6 +15,7 @@ from stackctl.cli import (
     deploy,
     doctor,
     env,
+    example,
     logs,
     plan,
     remove,
@@ -22,7 +23,9 @@ from stackctl.cli import (
     scenarios,
     secrets,
     show,
+    smoke,
 )
+from stackctl.cli import open as open_
 from stackctl.cli.options import Global
 from stackctl.errors import StackctlError
 
@@ -41,6 +44,9 @@ app.command()(plan.plan)
 app.command()(deploy.deploy)
 app.command()(show.show)
 app.command()(env.env)
+app.command("open")(open_.open_)
+app.command()(example.example)
+app.command()(smoke.smoke)
 app.command()(logs.logs)
 app.command()(remove.remove)
 app.command()(doctor.doctor)

@@ -58,6 +58,12 @@ RuntimeName = Annotated[
     typer.Option("--runtime", help="where services run: auto, docker, embedded", metavar="NAME"),
 ]
 
+Python = Annotated[
+    str,
+    typer.Option(help="the client's Python; the one of stackctl where not given", metavar="PATH",
+                 show_default=False),
+]  # fmt: skip
+
 
 class Global:
     """Options that stand before the command."""

@@ -1,11 +1,14 @@
 """`stackctl scenarios`: list them, or show one as a diagram."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stackctl.cli.options import complete_scenario, home
+
+if TYPE_CHECKING:
+    from stackctl.scenario import Scenario
 
 
 class DiagramFormat(StrEnum):
@@ -13,6 +16,7 @@ class DiagramFormat(StrEnum):
 
     text = "text"
     mermaid = "mermaid"
+    svg = "svg"
 
 
 def scenarios(
@@ -26,12 +30,11 @@ def scenarios(
     ] = DiagramFormat.text,
 ) -> None:  # fmt: skip
     """List the scenarios, or show one: client, server, stores, and what flows between them."""
-    from stackctl import diagram, scenario
+    from stackctl import scenario
 
     own = home().scenarios
     if name is not None:
-        draw = diagram.mermaid if format_ is DiagramFormat.mermaid else diagram.text
-        typer.echo(draw(scenario.load(name, own)))
+        typer.echo(_draw(scenario.load(name, own), format_))
         return
     from rich.table import Table
 
@@ -49,3 +52,13 @@ def scenarios(
             found.writer, ", ".join(ports) or "5000",
         )  # fmt: skip
     out().print(table)
+
+
+def _draw(found: "Scenario", as_: DiagramFormat) -> str:
+    if as_ is DiagramFormat.svg:
+        from stackctl import picture
+
+        return picture.svg(found)
+    from stackctl import diagram
+
+    return diagram.mermaid(found) if as_ is DiagramFormat.mermaid else diagram.text(found)

@@ -15,8 +15,8 @@ from tests.bundles import NAMES, tool
 from tests.conftest import Call
 
 COMMANDS = [
-    "scenarios", "config", "render", "plan", "deploy", "show", "env", "logs", "remove", "doctor",
-    "secrets",
+    "scenarios", "config", "render", "plan", "deploy", "show", "env", "open", "example", "smoke",
+    "logs", "remove", "doctor", "secrets",
 ]  # fmt: skip
 HEAVY = [
     "mlflow",

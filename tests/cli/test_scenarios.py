@@ -2,7 +2,7 @@
 
 import pytest
 
-from stackctl import diagram, scenario
+from stackctl import diagram, picture, scenario
 from stackctl.stack import Home
 from tests.bundles import NAMES
 from tests.conftest import Call
@@ -30,6 +30,9 @@ def test_one_is_shown_as_a_diagram(stackctl: Call, name: str) -> None:
     answer = stackctl("scenarios", name, "--format", "mermaid")
     assert answer.out == f"{diagram.mermaid(found)}\n"
     assert answer.code == 0
+    answer = stackctl("scenarios", name, "--format", "svg")
+    assert answer.out == f"{picture.svg(found)}\n"
+    assert (answer.code, answer.err) == (0, "")
 
 
 def test_own_scenarios_are_listed_and_override(stackctl: Call, home: Home) -> None:
@@ -39,6 +42,10 @@ def test_own_scenarios_are_listed_and_override(stackctl: Call, home: Home) -> No
     assert [line.split()[0] for line in lines[1:]] == sorted([*NAMES, "mine"])
     assert next(line for line in lines if line.startswith("scenario-5 ")).endswith(" 5100")
     assert stackctl("scenarios", "scenario-5").out.startswith("scenario-5: My five\n")
+    for name, title in (("mine", "Mine"), ("scenario-5", "My five")):
+        drawn = stackctl("scenarios", name, "--format", "svg").out
+        assert f">{title}</text>" in drawn
+        assert ">port 5100</text>" in drawn
 
 
 def test_a_malformed_own_scenario_is_one_line_with_file_line_and_key(

@@ -9,6 +9,11 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def write(state: Path) -> None:
@@ -30,6 +35,7 @@ def write(state: Path) -> None:
 
 def read(state: Path) -> None:
     import mlflow
+    import requests
 
     run_id = json.loads(state.read_text())["run"]
     client = mlflow.MlflowClient()
@@ -49,6 +55,31 @@ def read(state: Path) -> None:
         f"runs:/{run_id}/blobs/big.bin", dst_path=os.environ["CLIENT_TMP"]
     )
     assert Path(path).read_bytes() == bytes(range(256)) * 4096
+    place = urlsplit(run.info.artifact_uri)
+    if place.scheme == "mlflow-artifacts":
+        server = f"http://{place.netloc}" if place.netloc else mlflow.get_tracking_uri()
+        nothing = f"{server}/api/2.0/mlflow-artifacts/artifacts{place.path}/nothing.txt"
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+        login = (user, os.environ["MLFLOW_TRACKING_PASSWORD"]) if user else None
+        # Of anything else a client thinks that it will pass, and tries again for minutes.
+        assert requests.get(nothing, auth=login, timeout=20).status_code == 404
+    if quickstart := json.loads(state.read_text()).get("quickstart"):
+        read_quickstart(client, quickstart)
+
+
+def read_quickstart(client: "MlflowClient", run_id: str) -> None:
+    """The run of `stackctl example quickstart`; what `stackctl smoke` made is gone."""
+    import mlflow
+
+    run = client.get_run(run_id)
+    assert 0 <= int(run.data.params["param1"]) <= 100, run.data
+    history = client.get_metric_history(run_id, "foo")
+    assert sorted(metric.step for metric in history) == [0, 1, 2], history
+    text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/outputs/test.txt")
+    assert text == "hello world!\n", text
+    names = {experiment.name for experiment in client.search_experiments()}
+    assert names == {"Default", "contract", "quickstart"}, names
+    assert client.search_registered_models() == []
 
 
 def log(state: Path) -> None:

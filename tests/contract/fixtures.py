@@ -1,4 +1,4 @@
-"""Fixtures of every test that deploys: `user`, `person`, `name`, `stack_name`, and the machines.
+"""Fixtures of every test that deploys: `user`, `person`, `deployed`, names, and the machines.
 
 Loaded by tests/conftest.py. A folder with such tests has a fixture `machine`, one of the machines.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import docker
 import pytest
 
-from tests.contract.driving import User
+from tests.contract.driving import Deployed, User, words
 from tests.contract.machine import MARK, Machine
 from tests.docker.machine import DockerMachine
 from tests.embedded.machine import EmbeddedMachine
@@ -51,6 +51,24 @@ def user(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     somebody = machine.user(tmp_path_factory.mktemp("stacks") / "my stäcks")
     yield somebody
     machine.clean_up(somebody)
+
+
+@pytest.fixture(scope="class")
+def deployed(
+    request: pytest.FixtureRequest, machine: Machine, user: User, stack_name: Callable[[], str]
+) -> Deployed:
+    """The stack that the tests of a class share, with a run in it: each leaves it running.
+
+    The class names its `scenario`, or is parametrised with several, and in `settings` more words
+    of the deploy.
+    """
+    scenario = getattr(request, "param", None) or request.cls.scenario
+    equipped = user.having(machine.equipment(scenario))
+    more = getattr(request.cls, "settings", ())
+    deployed = Deployed(equipped, tuple(words(scenario, stack_name(), *more)))
+    deployed.deploy()
+    equipped.client("write", deployed.name)
+    return deployed
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 A runtime takes part with a class of three lines at the end, and a machine in `fixtures.py`.
 """
 
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
+from pathlib import Path
 from typing import ClassVar
+from xml.etree import ElementTree
 
 import pytest
 
@@ -33,9 +36,20 @@ def deployed(
 class EveryScenario:
     runtime: ClassVar[str]
 
-    def test_a_real_client_logs_and_reads_back(self, deployed: Deployed) -> None:
+    def test_a_real_client_logs_and_reads_back(self, deployed: Deployed, tmp_path: Path) -> None:
+        """After a smoke, which leaves nothing, and with the run of the quickstart."""
         deployed.user.client("write", deployed.name)
-        deployed.user.client("read", deployed.name)
+        user, report = deployed.user, tmp_path / "report.xml"
+        user.ok("smoke", deployed.name, "--junit", str(report))
+        (suite,) = ElementTree.parse(report).getroot()
+        assert int(suite.attrib["tests"]) >= 13
+        assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "0")
+        told = user.ok("example", "quickstart", deployed.name)
+        state = user.state(deployed.name)
+        known = json.loads(state.read_text())
+        known["quickstart"] = told.split()[-1]
+        state.write_text(json.dumps(known))
+        user.client("read", deployed.name)
 
     def test_a_second_deploy_changes_nothing(self, deployed: Deployed, machine: Machine) -> None:
         before = machine.lives(deployed.stack)

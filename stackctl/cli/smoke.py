@@ -1,0 +1,55 @@
+"""`stackctl smoke`: everything that a client may ask of a stack, with the real client."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stackctl.cli.options import Python, StackName, as_deployed, deployed, runtime_of
+
+
+def smoke(
+    stack: StackName = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="write the outcome as JUnit's XML, for CI", metavar="FILE")
+    ] = None,
+    python: Python = sys.executable,
+) -> None:
+    """Try everything that a client may ask of a stack, with the real mlflow client.
+
+    What it makes is deleted again, but for a deleted experiment, which MLflow keeps.
+    """
+    import tempfile
+
+    from stackctl.console import out, say, working
+    from stackctl.errors import UserError
+    from stackctl.operations import smoke as smoking
+    from stackctl.operations.use import client
+
+    if junit is not None and not junit.absolute().parent.is_dir():
+        raise UserError(f"--junit {junit}: there is no such folder", hint="create it first")
+    found, manifest = deployed(stack)
+    scenario, effective = as_deployed(found, manifest)
+    user = client(
+        found, scenario, effective.settings, runtime_of(manifest),
+        packages=["mlflow"], python=python, progress=say,
+    )  # fmt: skip
+    with working("smoke") as tell:
+        steps = smoking.journey(user, secrets=found.secrets.values(), begins=tell)
+    if junit is not None:
+        junit.write_text(smoking.junit(steps, found.name), encoding="utf-8")
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("tried", "outcome", box=None, pad_edge=False)
+    table.add_column("seconds", justify="right")
+    table.add_column("found")
+    for step in steps:
+        table.add_row(step.name, step.outcome, f"{step.seconds:.2f}", escape(step.detail))
+    out().print(table)
+    folders = [Path(tempfile.gettempdir()), *filter(None, [found.data_folder(manifest)])]
+    if failed := smoking.failure(steps, found.name, user, folders):
+        raise failed
+    say(f"{len(steps)} steps passed on stack {found.name} ({scenario.name}) "
+        f"with mlflow {user.mlflow}")  # fmt: skip
