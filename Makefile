@@ -34,7 +34,7 @@ deploy: $(BIN)/stackctl
 	@VENV=$(VENV) SCENARIO=$(SCENARIO) sh .ci/deploy
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 3 --dist loadscope
+	$(BIN)/python -m pytest -n 4 --dist loadscope
 
 test-unit: $(VENV)/.dev
 	$(BIN)/python -m pytest $(addprefix --ignore tests/,contract docker embedded engine images \

@@ -136,6 +136,8 @@ class Stage:
             yield process
         finally:
             process.kill()
+            # What it left has its output open.
+            self.clear()
             process.communicate()
 
     def ended(self) -> bool:
