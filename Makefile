@@ -38,7 +38,7 @@ test: $(VENV)/.dev
 
 test-unit: $(VENV)/.dev
 	$(BIN)/python -m pytest $(addprefix --ignore tests/,contract docker embedded engine images \
-		browser testing examples/test_examples.py)
+		browser testing examples/test_examples.py courier/databases)
 
 test-matrix: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests/examples

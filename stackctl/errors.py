@@ -140,3 +140,14 @@ class ExampleFailed(MachineError):
 
 class SmokeFailed(MachineError):
     """A step of a smoke failed, or none could be tried."""
+
+
+class BadArchive(UserError):
+    """A file is no backup, or not a whole one."""
+
+    def __init__(self, path: Path, reason: str, hint: str = "") -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"archive {path} cannot be used: {reason}",
+            hint=hint or "take another backup; nothing was changed",
+        )

@@ -53,7 +53,9 @@ class Overview:
 
 
 def state_of(manifest: Manifest, services: tuple[ServiceState, ...]) -> str:
-    """One word: `running`, `starting`, `degraded`, `stopped`, `removed` or `deploying`."""
+    """`running`, `starting`, `degraded`, `stopped`, `removed`, `deploying` or `restoring`."""
+    if manifest.status == "restoring":
+        return manifest.status
     if not services:
         return manifest.status if manifest.status in ("removed", "deploying") else "stopped"
     if all(service.settled for service in services):

@@ -87,6 +87,11 @@ class Scenario(BaseModel):
         return ARTIFACTS[self.artifacts]
 
     @property
+    def servers(self) -> list[str]:
+        """The services that are MLflow itself, and use the stores."""
+        return [name for name in self.services if name in ("ui", "tracking", "artifacts")]
+
+    @property
     def uses_data_folder(self) -> bool:
         """Server and clients share a folder of the machine."""
         return self.backend_store.local or self.artifact_store.local

@@ -196,6 +196,25 @@ class SecretFolder:
                 hint="free some space, or make the folder writable",
             ) from error
 
+    def take(self, name: str, value: str) -> None:
+        """Write a secret that has no file yet; one that has is left as it is.
+
+        Raises:
+            BadSecret: A file or folder on the way is not what it should be.
+            MachineError: The folder cannot be written.
+        """
+        self.check_folder()
+        try:
+            for folder in (self.path.parent, self.path):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            if not os.path.lexists(self.path / name):
+                self._write(name, value)
+        except OSError as error:
+            raise MachineError(
+                f"secrets cannot be written to {self.path}: {error.strerror}",
+                hint="free some space, or make the folder writable",
+            ) from error
+
     def forget(self, name: str) -> None:
         """Delete one secret, and the folder where nothing else is in it."""
         (self.path / name).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -30,6 +30,7 @@ PREFIX = "STACKCTL_"
 # Variables of the program, not of a stack.
 PROGRAM_VARIABLES = (
     "STACKCTL_HOME", "STACKCTL_DEBUG", "STACKCTL_STACK", "STACKCTL_TESTING_KEEP", "STACKCTL_CLIENT",
+    "STACKCTL_PASSPHRASE_FILE",
 )  # fmt: skip
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -114,10 +115,13 @@ class Settings(BaseModel):
         {}, description="memory limit of each service, `memory.tracking=2g`"
     )
 
+    PORTS: ClassVar[tuple[str, ...]] = (
+        "port", "artifacts_port", "object_store_port", "browser_port",
+    )  # fmt: skip
+
     def published_ports(self) -> list[int]:
         """Ports of the machine at which clients reach the stack."""
-        ports = (self.port, self.artifacts_port, self.object_store_port, self.browser_port)
-        return [port for port in ports if port is not None]
+        return [port for key in self.PORTS if (port := getattr(self, key)) is not None]
 
     @field_validator("name")
     @classmethod
@@ -242,6 +246,7 @@ def resolve(
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     dotenv: Path | None = None,
+    kept: tuple[Mapping[str, Any], str] = ({}, ""),
 ) -> Effective:
     """The effective settings of `scenario`.
 
@@ -250,6 +255,7 @@ def resolve(
         flags: `key=value` pairs of `--set` and its short forms; the last one wins.
         environment: `STACKCTL_*` variables; the process's own where None.
         dotenv: A `.env` file, which need not exist.
+        kept: Settings of an earlier deploy, which give the next layer, and where they are from.
 
     Raises:
         UnknownName: A key that is no setting; the error names the nearest.
@@ -264,6 +270,8 @@ def resolve(
 
     for key, value in _flatten(scenario.settings).items():
         put(key, value, f"scenario {scenario.name}")
+    for key, value in _flatten(kept[0]).items():
+        put(key, value, kept[1])
     for key, value in _dotenv(dotenv).items():
         put(key, value, f"{dotenv}")
     for key, value in _variables(os.environ if environment is None else environment).items():

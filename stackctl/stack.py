@@ -47,7 +47,8 @@ class Manifest:
         scenario: The scenario that was deployed.
         runtime: Where its services run.
         owner: Marks containers, volumes and networks as this stack's; it never changes.
-        status: `deploying`, `deployed`, or `removed` (the data is kept).
+        status: `deploying`, `deployed`, `removed` (the data is kept), or `restoring`: its stores
+            are neither what they were nor what they are to become.
         settings: The effective settings of the last deploy.
         mlflow: The MLflow version that last ran on the data.
         data: The data folder, where the scenario has one.

@@ -11,15 +11,18 @@ from types import FrameType
 import typer
 
 from stackctl.cli import (
+    backup,
     config,
     deploy,
     doctor,
+    drill,
     env,
     example,
     logs,
     plan,
     remove,
     render,
+    restore,
     scenarios,
     secrets,
     show,
@@ -49,6 +52,9 @@ app.command()(example.example)
 app.command()(smoke.smoke)
 app.command()(logs.logs)
 app.command()(remove.remove)
+app.add_typer(backup.app, name="backup")
+app.command()(restore.restore)
+app.command()(drill.drill)
 app.command()(doctor.doctor)
 app.add_typer(secrets.app, name="secrets")
 app.callback()(Global.callback)

@@ -147,3 +147,42 @@ def runtime_of(manifest: "Manifest") -> "Runtime":
     from stackctl.runtimes import choice
 
     return choice.runtime_of(manifest)
+
+
+def passphrase(given: Path | None, *, twice: bool) -> str:
+    """A passphrase, from a file, else from `$STACKCTL_PASSPHRASE_FILE`, else from the terminal.
+
+    Args:
+        given: The file that was named.
+        twice: It is a new one, which is asked for again.
+
+    Raises:
+        UserError: There is no file and no terminal, or it is empty.
+    """
+    import getpass
+    import os
+    import sys
+
+    from stackctl.errors import UserError
+
+    named = os.environ.get("STACKCTL_PASSPHRASE_FILE")
+    path = given or (Path(named) if named else None)
+    if path is not None:
+        try:
+            found = path.read_text(encoding="utf-8").rstrip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"passphrase file {path} cannot be read: {error}", hint="is the path right?"
+            ) from error
+    elif not sys.stdin.isatty():
+        raise UserError(
+            "a passphrase is needed, and this is no terminal",
+            hint="name a file that holds it with --passphrase-file",
+        )
+    else:
+        found = getpass.getpass("Passphrase: ")
+        if twice and getpass.getpass("Again: ") != found:
+            raise UserError("the two passphrases differ", hint="try again")
+    if not found:
+        raise UserError("the passphrase is empty", hint="give one that is not")
+    return found

@@ -15,6 +15,7 @@ from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
     refuse_another_store,
+    refuse_half_restored,
     refuse_moved_artifacts,
     refuse_older_mlflow,
     refuse_own_folders,
@@ -56,6 +57,7 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
             f"stack {stack.name!r} is of {manifest.scenario}, not of {scenario.name}",
             hint="choose another name with --set name=NAME; its data stays where it is",
         )
+    refuse_half_restored(manifest)
     refuse_older_mlflow(manifest, effective)
     refuse_moved_artifacts(stack, scenario)
     changed = _changed_settings(stack, manifest, effective)
@@ -115,23 +117,39 @@ def deploy(
         MachineError: What was there before is running again, or nothing is.
     """
     with stack.locked():
-        try:
-            wanted = prepare(stack, scenario, effective, runtime)
-            _refuse_what_cannot_work(wanted, runtime)
-        except BaseException:
-            _leave_no_trace(stack)
-            raise
-        if wanted.plan:
-            _carry_out(wanted, runtime, progress=progress, timeout=timeout, check=check)
-        else:
-            if not all(state.settled for state in wanted.observed.services.values()):
-                runtime.start(stack, wanted.bundle, timeout=timeout, progress=progress)
-            if check:
-                readiness.prove(stack, scenario, effective.settings, runtime, progress)
-            manifest = stack.require_manifest()
-            if manifest.status != "deployed":
-                _save_as_deployed(wanted, manifest)
-        return wanted.plan
+        return deploy_locked(
+            stack, scenario, effective, runtime, progress=progress, timeout=timeout, check=check
+        )
+
+
+def deploy_locked(
+    stack: Stack,
+    scenario: Scenario,
+    effective: Effective,
+    runtime: Runtime,
+    *,
+    progress: Progress,
+    timeout: float,
+    check: bool = True,
+) -> Plan:
+    """As `deploy`, for a caller who holds the stack's lock."""
+    try:
+        wanted = prepare(stack, scenario, effective, runtime)
+        _refuse_what_cannot_work(wanted, runtime)
+    except BaseException:
+        _leave_no_trace(stack)
+        raise
+    if wanted.plan:
+        _carry_out(wanted, runtime, progress=progress, timeout=timeout, check=check)
+    else:
+        if not all(state.settled for state in wanted.observed.services.values()):
+            runtime.start(stack, wanted.bundle, timeout=timeout, progress=progress)
+        if check:
+            readiness.prove(stack, scenario, effective.settings, runtime, progress)
+        manifest = stack.require_manifest()
+        if manifest.status != "deployed":
+            _save_as_deployed(wanted, manifest)
+    return wanted.plan
 
 
 def _changed_settings(

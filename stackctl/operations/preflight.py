@@ -187,6 +187,20 @@ def refuse_moved_artifacts(stack: Stack, scenario: Scenario) -> None:
     )
 
 
+def refuse_half_restored(manifest: Manifest | None) -> None:
+    """A stack whose restore was interrupted is started by nothing but that restore.
+
+    Raises:
+        UserError: It was.
+    """
+    if manifest is not None and manifest.status == "restoring":
+        raise UserError(
+            f"the data of stack {manifest.name!r} is half restored",
+            hint=f"run the same stackctl restore again, with --name {manifest.name}; "
+            f"or give it up: stackctl remove {manifest.name} --volumes",
+        )
+
+
 def refuse_older_mlflow(manifest: Manifest | None, effective: Effective) -> None:
     """A newer MLflow has migrated the data, and there is no way back but a backup."""
     if manifest is None or not manifest.mlflow or "tracking" in effective.settings.images:

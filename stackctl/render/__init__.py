@@ -25,6 +25,7 @@ __all__ = [
     "Service",
     "project_name",
     "render",
+    "script",
     "yaml_quoted",
 ]
 
@@ -36,5 +37,16 @@ def render(scenario: Scenario, effective: Effective, place: Place) -> Bundle:
         UserError: A service of the scenario lacks a setting that it needs.
         MachineError: A service is to be a process of this machine, which lacks its program.
     """
-    kind = ComposeRendering if place.local is None else ProcessRendering
-    return kind(scenario, effective, place).bundle()
+    return _kind(place)(scenario, effective, place).bundle()
+
+
+def script(
+    scenario: Scenario, effective: Effective, place: Place, service: str, template: str
+) -> str:
+    """The script `entrypoints/TEMPLATE` as `service` would run it; it is in no bundle."""
+    rendering = _kind(place)(scenario, effective, place)
+    return rendering.text(f"entrypoints/{template}.j2", name=service)
+
+
+def _kind(place: Place) -> type[ComposeRendering] | type[ProcessRendering]:
+    return ComposeRendering if place.local is None else ProcessRendering

@@ -18,6 +18,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from stackctl import resources
 from stackctl.errors import BadSetting, UserError
 from stackctl.hosts import allowed_hosts, cors_origins
+from stackctl.locations import artifacts_server
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective, Settings, dotenv_quoted
 from stackctl.versions import POSTGRES_MAJOR, PYTHON
@@ -360,9 +361,7 @@ class Rendering(ABC):
                 f"run, and bind={self.settings.bind} is none that clients can use",
                 hint="name the server with --set public_hosts=HOST",
             )
-        host = hosts[0].partition(":")[0] if hosts else self.settings.bind
-        host = f"[{host}]" if ":" in host else host
-        return f"mlflow-artifacts://{host}:{self.settings.artifacts_port}"
+        return artifacts_server(self.settings)
 
     def env_file(self) -> tuple[str, int]:
         """`.env`, without default images, which would be pinned for later versions."""

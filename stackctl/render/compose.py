@@ -81,7 +81,7 @@ class ComposeRendering(Rendering):
 
     def servers(self) -> list[str]:
         """Each MLflow server has its service's name."""
-        return [name for name in self.services() if name in ("ui", "tracking", "artifacts")]
+        return self.scenario.servers
 
     def own_variables(self) -> dict[str, Any]:
         """Networks, and whether the image is built here."""

@@ -2,12 +2,14 @@
 
 import os
 import pwd
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from stackctl.render import Bundle, Place
 from stackctl.roundtrip import Address
+from stackctl.runtimes.pipe import Pipe
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
@@ -156,6 +158,27 @@ class Runtime(Protocol):
 
     def inside(self, stack: Stack, scenario: Scenario, settings: Settings) -> Inside | None:
         """How services reach each other; None where that is the published way."""
+
+    def within(self, stack: Stack, service: str, script: str) -> AbstractContextManager[Pipe]:
+        """Run a bash script where a service runs that is up."""
+
+    def beside(
+        self, stack: Stack, service: str, script: str, words: Sequence[str]
+    ) -> AbstractContextManager[Pipe]:
+        """Run a bash script as `service` would be run, while that is up or not.
+
+        Args:
+            stack: Whose.
+            service: With its program, files, secrets and networks; none of its ports.
+            script: What is run.
+            words: Its arguments.
+        """
+
+    def sweep(self, stack: Stack) -> None:
+        """End what was run beside the services by a stackctl that was killed."""
+
+    def stop(self, stack: Stack, names: Sequence[str]) -> None:
+        """Stop some services; `start` starts them again."""
 
     def port_owner(self, stack: Stack, port: int) -> str | None:
         """Who publishes `port`: "" for this stack itself, a description, or None if unknown."""

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,6 +91,24 @@ class Compose:
     def run_python(self, stack: Stack, service: str) -> list[str]:
         """Python in a running service, which reads its program from standard input."""
         return self.arguments(stack, "exec", "--no-TTY", service, "python3", "-I", "-")
+
+    def execute(self, stack: Stack, service: str, words: Sequence[str]) -> list[str]:
+        """A program in a running service."""
+        return self.arguments(stack, "exec", "--no-TTY", service, *words)
+
+    def run(
+        self, stack: Stack, service: str, override: Path, name: str, words: Sequence[str]
+    ) -> list[str]:
+        """A program in a container of its own, `name`, that is as those of `service`."""
+        return [
+            *self.arguments(stack, "--file", str(override)),
+            "run", "--rm", "--no-deps", "--no-TTY", "--name", name,
+            "--entrypoint", words[0], service, *words[1:],
+        ]  # fmt: skip
+
+    def stop(self, stack: Stack, services: Sequence[str]) -> list[str]:
+        """Stop some services."""
+        return self.arguments(stack, "stop", *services)
 
 
 def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:

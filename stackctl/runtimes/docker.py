@@ -4,10 +4,13 @@ Only this module starts Compose's processes and talks to the daemon.
 """
 
 import contextlib
+import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -19,10 +22,11 @@ from stackctl.runtimes import compose as compose_commands
 from stackctl.runtimes import explanations
 from stackctl.runtimes.base import Identity, Inside, Observed, Progress, ServiceState, place_of
 from stackctl.runtimes.compose import Compose
+from stackctl.runtimes.pipe import Pipe, piped
 from stackctl.scenario import Scenario
 from stackctl.secrets import redact
 from stackctl.settings import Effective, Settings
-from stackctl.stack import Stack
+from stackctl.stack import Stack, write_files
 
 if TYPE_CHECKING:
     import docker
@@ -313,6 +317,53 @@ class Docker:
         )
         return Inside(address, lambda source: self._run_python(stack, scenario.server, source))
 
+    def within(self, stack: Stack, service: str, script: str) -> AbstractContextManager[Pipe]:
+        """A process in the service's container."""
+        return piped(
+            self.compose.execute(stack, service, ["bash", "-c", script]),
+            what=f"a program in service {service}",
+            environment=compose_commands.environment(),
+            secrets=stack.secrets.values(),
+        )
+
+    def beside(
+        self, stack: Stack, service: str, script: str, words: Sequence[str]
+    ) -> AbstractContextManager[Pipe]:
+        """A container of its own, on the service's networks, whose output nobody records."""
+        override = {"services": {service: {"logging": {"driver": "none"}}}}
+        write_files(stack.folder, {"beside.yaml": (json.dumps(override), 0o600)})
+        name = f"{project_name(stack.name)}-beside-{uuid.uuid4().hex[:8]}"
+        program = ["bash", "-c", script, "bash", *words]
+        return piped(
+            self.compose.run(stack, service, stack.folder / "beside.yaml", name, program),
+            what=f"a program beside service {service}",
+            environment=compose_commands.environment(),
+            secrets=stack.secrets.values(),
+            sweep=lambda: self._remove_container(name),
+        )
+
+    @_told
+    def sweep(self, stack: Stack) -> None:
+        """Remove one-shot containers whose stackctl was killed."""
+        labels = [f"{_PROJECT}={project_name(stack.name)}", f"{_OWNER}={stack.owner}",
+                  "com.docker.compose.oneoff=True"]  # fmt: skip
+        for container in self.client.api.containers(all=True, filters={"label": labels}):
+            self._remove_container(container["Id"])
+
+    def stop(self, stack: Stack, names: Sequence[str]) -> None:
+        """Stop some services.
+
+        Raises:
+            MachineError: One would not stop.
+        """
+        code, output = self._run(self.compose.stop(stack, names))
+        if code:
+            raise MachineError(
+                f"services of stack {stack.name!r} could not be stopped: "
+                f"{redact(explanations.last_line(output), stack.secrets.values())}",
+                hint="mend that, and run the same command again",
+            )
+
     @_told
     def port_owner(self, stack: Stack, port: int) -> str | None:
         """Which container publishes `port`; "" for one of the stack itself."""
@@ -361,6 +412,12 @@ class Docker:
                 for entry in entries or []
             ),
         )
+
+    def _remove_container(self, name: str) -> None:
+        from docker.errors import NotFound
+
+        with contextlib.suppress(NotFound):
+            self.client.api.remove_container(name, force=True)
 
     def _run_python(self, stack: Stack, service: str, source: str) -> str:
         code, output = self._run(self.compose.run_python(stack, service), given=source)

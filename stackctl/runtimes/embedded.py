@@ -11,7 +11,8 @@ import shutil
 import site
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from stackctl.overview import folder_bytes
 from stackctl.render import Bundle, Local, Place
 from stackctl.runtimes import components, explanations, logfiles, ports, services, volumes
 from stackctl.runtimes.base import Identity, Observed, Progress, ServiceState, place_of
+from stackctl.runtimes.pipe import Pipe, piped
 from stackctl.runtimes.supervision import Supervision, Unanswered
 from stackctl.scenario import Scenario
 from stackctl.secrets import redact
@@ -193,6 +195,38 @@ class Embedded:
     def inside(self, stack: Stack, scenario: Scenario, settings: Settings) -> None:
         """Services reach each other on loopback, as clients of this machine do."""
         return
+
+    def within(self, stack: Stack, service: str, script: str) -> AbstractContextManager[Pipe]:
+        """A process of this machine, as everything here is."""
+        return self.beside(stack, service, script, [])
+
+    def beside(
+        self, stack: Stack, service: str, script: str, words: Sequence[str]
+    ) -> AbstractContextManager[Pipe]:
+        """A process with the environment of the service's own."""
+        wanted = services.descriptions(stack)[service]
+        # As far from the bundle as the services' own folders are.
+        folder = stack.run / f"beside-{service}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = {"HOME": str(folder), "TMPDIR": str(folder)}
+        return piped(
+            ["bash", "-c", script, "bash", *words],
+            what=f"a program beside service {service}",
+            environment=own | wanted["environment"] | wanted.get("secrets", {}),
+            secrets=stack.secrets.values(),
+            folder=folder,
+        )
+
+    def sweep(self, stack: Stack) -> None:
+        """Empty the folders of programs that were killed; they ended with their stackctl."""
+        for folder in stack.run.glob("beside-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def stop(self, stack: Stack, names: Sequence[str]) -> None:
+        """Stop some services."""
+        supervision = self._supervision(stack)
+        if supervision.keeper() is not None:
+            supervision.stop_processes(list(names))
 
     def port_owner(self, stack: Stack, port: int) -> str | None:
         """Which stack of this home publishes `port`; "" for this one."""

@@ -1,6 +1,54 @@
 """The two kinds of store that MLflow tracking has."""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from stackctl.operations.site import Site
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder of a store, on its way into or out of a backup.
+
+    Attributes:
+        path: Relative to the store's root, with slashes.
+        size: In bytes; None where only reading it tells.
+        folder: It is a folder, kept because the store needs it, empty or not.
+        modified: Seconds since 1970.
+    """
+
+    path: str
+    size: int | None = 0
+    folder: bool = False
+    modified: float = 0.0
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a backend store holds, without what stackctl's own checks left in it.
+
+    Attributes:
+        counts: Of experiments, runs, metric points, registered models and the like.
+        revision: The version of the schema; "" where the store has none.
+        bytes: Its size, about.
+    """
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    revision: str = ""
+    bytes: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Nobody has logged anything."""
+        # Every store has the experiment `Default`.
+        return self.counts.get("experiments", 0) <= 1 and not any(
+            count for name, count in self.counts.items() if name != "experiments"
+        )
 
 
 class BackendStore:
@@ -35,6 +83,41 @@ class BackendStore:
         """Set a run's tag, written as a client without a server would."""
         raise NotImplementedError
 
+    def census(self, site: "Site") -> Census:
+        """What it holds now."""
+        raise NotImplementedError
+
+    def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+        """Everything in it as of one moment, as files; the stack goes on meanwhile.
+
+        Args:
+            site: Whose store.
+            note: Told what the user should know.
+        """
+        raise NotImplementedError
+
+    def load(self, site: "Site", entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
+        """Replace everything in it by what `dump` gave; no server runs meanwhile.
+
+        Args:
+            site: Whose store.
+            entries: The files.
+            revision: The schema's version in them.
+        """
+        raise NotImplementedError
+
+    def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
+        """Make what was loaded fit the stack: its artifacts' places, its schema, its login.
+
+        Args:
+            site: Whose store.
+            relocations: Pairs of an old and a new beginning of artifact locations.
+        """
+
+    def keeps(self, path: str) -> bool:
+        """A path below the artifact root is this store's own, and no artifact."""
+        return False
+
 
 class ArtifactStore:
     """Where MLflow keeps files, models and figures.
@@ -48,3 +131,19 @@ class ArtifactStore:
     kind: str
     label: str
     local: bool = False
+
+    def measure(self, site: "Site") -> int:
+        """The size of all artifacts in bytes."""
+        raise NotImplementedError
+
+    def dump(self, site: "Site", note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
+        """Every artifact, with the section of the archive that it belongs to."""
+        raise NotImplementedError
+
+    def load(self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]]) -> None:
+        """Write artifacts that `dump` gave; those of the same path are replaced."""
+        raise NotImplementedError
+
+    def clear(self, site: "Site") -> None:
+        """Delete every artifact."""
+        raise NotImplementedError

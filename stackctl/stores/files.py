@@ -6,9 +6,20 @@ MLFLOW_ALLOW_FILE_STORE=true to use it (seen with 3.17.2).
 
 import json
 import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
-from stackctl.stores.base import BackendStore
+from stackctl.stores import sqlite, tree
+from stackctl.stores.base import BackendStore, Census, Entry, Note
+
+if TYPE_CHECKING:
+    from stackctl.operations.site import Site
+
+_TRASH = ".trash/"
+# The experiment of stackctl's own checks is nobody's data.
+_OWN = "stackctl readiness "
 
 
 class Files(BackendStore):
@@ -55,3 +66,70 @@ class Files(BackendStore):
         folder = data / "mlruns" / experiment_id / run_id / "tags"
         folder.mkdir(exist_ok=True)
         (folder / key).write_text(value, encoding="utf-8")
+
+    def census(self, site: "Site") -> Census:
+        """As the folders tell."""
+        root = site.data / "mlruns"
+        own = {
+            path.parent.relative_to(root).as_posix() + "/"
+            for path in [*root.glob("*/meta.yaml"), *root.glob(f"{_TRASH}*/meta.yaml")]
+            if f"name: {_OWN}" in path.read_text(encoding="utf-8", errors="replace")
+        }
+        counts: Counter[str] = Counter(dict.fromkeys([*_KINDS.values(), "metrics"], 0))
+        size = 0
+        for entry, path in tree.walk(root, lambda _: None):
+            if entry.folder or entry.path.startswith(tuple(own)) or not self.keeps(entry.path):
+                continue
+            size += entry.size or 0
+            parts = tuple(entry.path.removeprefix(_TRASH).split("/"))
+            if kind := _KINDS.get(_shape(parts)):
+                counts[kind] += 1
+            elif len(parts) >= 4 and parts[2] == "metrics":
+                counts["metrics"] += path.read_bytes().count(b"\n")
+        return Census(dict(counts), "", size)
+
+    def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+        """A copy of every file that is no artifact.
+
+        There is no moment for all of them: each is as it is when it is read. MLflow replaces a
+        file, or adds lines to it, so that each is a state that was.
+        """
+        found = tree.walk(site.data / "mlruns", note)
+        yield from tree.opened((e, p) for e, p in found if self.keeps(e.path))
+        yield from sqlite.dump(site.data, [sqlite.LOGIN])
+
+    def load(self, site: "Site", entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
+        """Write the files; whoever calls has cleared the folder, which is the artifacts' too."""
+        sqlite.remove(site.data / sqlite.LOGIN)
+        for entry, content in entries:
+            root = site.data if entry.path == sqlite.LOGIN else site.data / "mlruns"
+            tree.write(root, [(entry, content)])
+
+    def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
+        """In the files, as YAML."""
+        site.ask("files-settle", folder=str(site.data / "mlruns"), relocations=relocations)
+
+    def keeps(self, path: str) -> bool:
+        """Everything but what is below a folder `artifacts` of a run, a model or a trace."""
+        parts = path.removeprefix(_TRASH).split("/")
+        place = 3 if len(parts) > 1 and parts[1] in ("models", "traces") else 2
+        return not (len(parts) > place + 1 and parts[place] == "artifacts")
+
+
+# Where MLflow keeps a file for each (3.17.2, mlflow/store/tracking/file_store.py).
+_KINDS = {
+    ("*", "meta.yaml"): "experiments",
+    ("*", "*", "meta.yaml"): "runs",
+    ("*", "models", "*", "meta.yaml"): "logged_models",
+    ("*", "traces", "*", "trace_info.yaml"): "traces",
+    ("models", "*", "meta.yaml"): "registered_models",
+    ("models", "*", "*", "meta.yaml"): "model_versions",
+}
+
+
+def _shape(parts: tuple[str, ...]) -> tuple[str, ...]:
+    known = ("models", "traces", "meta.yaml", "trace_info.yaml")
+    return tuple(
+        part if part in known and (place or part == "models") else "*"
+        for place, part in enumerate(parts)
+    )

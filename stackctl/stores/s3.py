@@ -1,6 +1,21 @@
 """A bucket in an S3 object store: the stack's own, or an external one."""
 
-from stackctl.stores.base import ArtifactStore
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO, cast
+from urllib.parse import quote, unquote
+
+from stackctl.courier import NOTES
+from stackctl.stores.base import ArtifactStore, Entry, Note
+
+if TYPE_CHECKING:
+    from stackctl.operations.site import Site
+
+_ROOT = "artifacts"
+_ELSEWHERE = "bucket"
+_CHUNK = 1 << 20
 
 
 class S3(ArtifactStore):
@@ -8,3 +23,54 @@ class S3(ArtifactStore):
 
     kind = "s3"
     label = "S3 bucket"
+
+    def measure(self, site: "Site") -> int:
+        """The size of all objects of the bucket."""
+        return int(site.ask("objects-measure", bucket=site.settings.bucket)["bytes"])
+
+    def dump(self, site: "Site", note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
+        """Every object of the bucket."""
+        with (
+            site.courier("objects-out", bucket=site.settings.bucket) as pipe,
+            tarfile.open(fileobj=pipe.stdout, mode="r|", bufsize=_CHUNK) as tar,
+        ):
+            for info in tar:
+                content = cast(BinaryIO, tar.extractfile(info))
+                if info.name == NOTES:
+                    for line in json.load(content):
+                        note(line)
+                    continue
+                section, path = _place(info.name)
+                yield section, Entry(path, info.size, modified=float(info.mtime)), content
+
+    def load(self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]]) -> None:
+        """Put every object."""
+        with site.courier("objects-in", bucket=site.settings.bucket) as pipe:
+            with tarfile.open(
+                fileobj=pipe.stdin, mode="w|", bufsize=_CHUNK, format=tarfile.PAX_FORMAT
+            ) as tar:
+                for section, entry, content in entries:
+                    if entry.folder:
+                        continue
+                    info = tarfile.TarInfo(_key(section, entry.path))
+                    info.size = entry.size or 0
+                    tar.addfile(info, content)
+            pipe.stdin.close()
+            pipe.stdout.read()
+
+    def clear(self, site: "Site") -> None:
+        """Delete every object."""
+        site.ask("objects-clear", bucket=site.settings.bucket)
+
+
+def _place(key: str) -> tuple[str, str]:
+    """Section and path of an object in an archive, which allows no path but a plain one."""
+    head, _, path = key.partition("/")
+    parts = PurePosixPath(path).parts
+    if head == _ROOT and parts and ".." not in parts and "/".join(parts) == path:
+        return _ROOT, path
+    return _ELSEWHERE, quote(key, safe="")
+
+
+def _key(section: str, path: str) -> str:
+    return f"{_ROOT}/{path}" if section == _ROOT else unquote(path)

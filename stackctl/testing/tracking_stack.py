@@ -18,13 +18,13 @@ from stackctl.console import say
 from stackctl.errors import PortTaken, StackctlError, UnknownName, UserError
 from stackctl.operations.deploy import deploy
 from stackctl.operations.remove import remove_with_data
+from stackctl.reservation import reserve
 from stackctl.runtimes.base import Runtime
 from stackctl.runtimes.choice import choose
 from stackctl.scenario import Scenario
 from stackctl.settings import Settings
 from stackctl.stack import Home, Stack
 from stackctl.testing import environment
-from stackctl.testing.reservation import reserve
 from stackctl.testing.watch import Watch
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from tests.conftest import Call
 
 COMMANDS = [
     "scenarios", "config", "render", "plan", "deploy", "show", "env", "open", "example", "smoke",
-    "logs", "remove", "doctor", "secrets",
+    "logs", "remove", "restore", "drill", "doctor", "backup", "secrets",
 ]  # fmt: skip
 HEAVY = [
     "mlflow",
@@ -43,7 +43,11 @@ def test_help_names_every_command(stackctl: Call) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [*[(c,) for c in COMMANDS], *[("secrets", sub) for sub in ("init", "list", "check")]],
+    [
+        *[(c,) for c in COMMANDS],
+        *[("secrets", sub) for sub in ("init", "list", "check")],
+        *[("backup", sub) for sub in ("list", "verify")],
+    ],
     ids=" ".join,
 )
 def test_every_command_has_help(stackctl: Call, words: tuple[str, ...]) -> None:

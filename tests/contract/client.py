@@ -1,4 +1,4 @@
-"""What a user's program does, with the real MLflow client: `client.py write|read|log STATE`.
+"""What a user's program does, with the real MLflow client: `client.py VERB STATE`.
 
 It runs in a process of its own, whose environment is what `stackctl env` printed. `write` and
 `log` keep in STATE what the server acknowledged, `read` compares it with what is there.
@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -110,5 +111,32 @@ def log(state: Path) -> None:
     assert not missing, f"acknowledged and lost: {sorted(missing)}"
 
 
+def crowd(state: Path) -> None:
+    """Eight that log at once, each with a state of its own: `0-STATE` and so on."""
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(log, state.with_name(f"{n}-{state.name}")) for n in range(8)]:
+            done.result()
+
+
+def whole(state: Path) -> None:
+    """Of each run that STATE lists: what was acknowledged is there, and every artifact it names."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    for run in json.loads(state.read_text()):
+        history = client.get_metric_history(run["run"], "m")
+        missing = set(run["acknowledged"]) - {metric.step for metric in history}
+        assert not missing, f"acknowledged before the backup and not in it: {sorted(missing)}"
+        names = {item.path for item in client.list_artifacts(run["run"])}
+        # Each is logged after its metric, so the last may have come later.
+        steps = [step for step in run["acknowledged"][:-1] if step % 5 == 0]
+        assert {f"{step}.txt" for step in steps} <= names, names
+        for artifact in names:
+            text = mlflow.artifacts.load_text(f"runs:/{run['run']}/{artifact}")
+            assert text == artifact.removesuffix(".txt"), artifact
+
+
 if __name__ == "__main__":
-    {"write": write, "read": read, "log": log}[sys.argv[1]](Path(sys.argv[2]))
+    {"write": write, "read": read, "log": log, "crowd": crowd, "whole": whole}[sys.argv[1]](
+        Path(sys.argv[2])
+    )

@@ -20,7 +20,13 @@ from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
 
 
-@pytest.fixture(scope="class", params=scenario.names())
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each class names the scenarios that its stacks are of."""
+    if metafunc.cls is not None:
+        metafunc.parametrize("deployed", metafunc.cls.scenarios, indirect=True, scope="class")
+
+
+@pytest.fixture(scope="class")
 def deployed(
     request: pytest.FixtureRequest, machine: Machine, user: User, stack_name: Callable[[], str]
 ) -> Iterator[Deployed]:
@@ -35,6 +41,7 @@ def deployed(
 
 class EveryScenario:
     runtime: ClassVar[str]
+    scenarios: ClassVar[tuple[str, ...]]
 
     def test_a_real_client_logs_and_reads_back(self, deployed: Deployed, tmp_path: Path) -> None:
         """After a smoke, which leaves nothing, and with the run of the quickstart."""
@@ -112,6 +119,10 @@ class EveryScenario:
         deployed.deploy()
         deployed.user.client("read", deployed.name)
 
+
+class Ends(EveryScenario):
+    """What comes last, because it leaves nothing."""
+
     def test_remove_with_volumes_leaves_nothing(self, deployed: Deployed, machine: Machine) -> None:
         user, name = deployed.user, deployed.name
         refused = user.run("remove", name, "--volumes", "--confirm", "another")
@@ -122,9 +133,44 @@ class EveryScenario:
         assert [path.name for path in user.home.iterdir()] == ["client"]
 
 
-class TestDocker(EveryScenario):
+class Returns(Ends):
+    """The same with a backup, which each scenario has on one of the runtimes."""
+
+    def test_a_stack_that_was_lost_comes_back_from_its_backup(
+        self, deployed: Deployed, tmp_path: Path
+    ) -> None:
+        user, name, archive = deployed.user, deployed.name, tmp_path / "a.tar"
+        user.ok("backup", name, "-o", str(archive))
+        user.ok("remove", name, "--volumes", "--confirm", name)
+        user.ok("restore", str(archive), "--runtime", self.runtime)
+        user.client("read", name)
+
+    # Of those that are inherited, this must be the last.
+    test_remove_with_volumes_leaves_nothing = Ends.test_remove_with_volumes_leaves_nothing
+
+
+class TestDocker(Ends):
     runtime = "docker"
+    scenarios = ("scenario-1", "scenario-3a", "scenario-3b", "scenario-6")
 
 
-class TestEmbedded(EveryScenario):
+class TestDockerBackup(Returns):
+    runtime = "docker"
+    scenarios = ("scenario-2", "scenario-3b-mysql", "scenario-4", "scenario-5", "scenario-5-mysql")
+
+
+class TestEmbedded(Ends):
     runtime = "embedded"
+    scenarios = ("scenario-2", "scenario-3b-mysql", "scenario-4", "scenario-5")
+
+
+class TestEmbeddedBackup(Returns):
+    runtime = "embedded"
+    scenarios = ("scenario-1", "scenario-3a", "scenario-3b", "scenario-5-mysql", "scenario-6")
+
+
+@pytest.mark.parametrize(
+    "classes", [(TestDocker, TestDockerBackup), (TestEmbedded, TestEmbeddedBackup)]
+)
+def test_every_scenario_takes_part(classes: tuple[type[Ends], ...]) -> None:
+    assert sorted(name for each in classes for name in each.scenarios) == scenario.names()

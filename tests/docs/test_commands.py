@@ -29,9 +29,12 @@ def every_command(program: object, words: tuple[str, ...] = ()) -> Iterator[tupl
 
 
 def commands() -> dict[str, Command]:
-    """Every command that does something, by its words; the program itself is ""."""
+    """Every command that does something, by its words; the program itself is "".
+
+    One that is hidden is what its group does without a command.
+    """
     return {
-        words: command
+        words.rpartition(" ")[0] if command.hidden else words: command
         for words, command in every_command(get_command(app))
         if not words or not isinstance(command, TyperGroup)
     }
@@ -115,7 +118,7 @@ def test_every_command_named_in_a_sentence_exists_with_its_options() -> None:
             if words[:1] != ["stackctl"] or words[1:2] in ([], ["COMMAND"], ["readiness"]):
                 continue
             words = [w for w in words[1:] if w != "--debug"]
-            length = 2 if words[0] in groups and len(words) > 1 else 1
+            length = 2 if " ".join(words[:2]) in program or words[0] not in program else 1
             name = " ".join(words[:length])
             assert name in program or name in groups, f"{page_name(path)}: `{span}`"
             options = {w.partition("=")[0] for w in words[length:] if w.startswith("-")}

@@ -45,11 +45,6 @@ class Lessons:
         deployed.user.having(astray).ok("example", "quickstart", deployed.name)
         learnt(deployed, "quickstart")
 
-    def test_remote(self, deployed: Deployed) -> None:
-        told = deployed.user.ok("example", "remote", deployed.name)
-        assert "equal predictions" in told
-        learnt(deployed, "remote")
-
     def test_every_notebook_runs_from_top_to_bottom(
         self, deployed: Deployed, tmp_path: Path
     ) -> None:
@@ -63,7 +58,16 @@ class Lessons:
         learnt(deployed, "penguins")
 
 
-class TestDocker(Lessons):
+class AllLessons(Lessons):
+    """With the one that takes longest: CI runs it where a server passes artifacts on."""
+
+    def test_remote(self, deployed: Deployed) -> None:
+        told = deployed.user.ok("example", "remote", deployed.name)
+        assert "equal predictions" in told
+        learnt(deployed, "remote")
+
+
+class TestDocker(AllLessons):
     runtime = "docker"
     scenario = "scenario-5"
 
@@ -80,7 +84,7 @@ class TestEmbedded(Lessons):
      "scenario-5", "scenario-5-mysql", "scenario-6"],
     indirect=True, scope="class",
 )  # fmt: skip
-class TestDockerMatrix(Lessons):
+class TestDockerMatrix(AllLessons):
     runtime = "docker"
 
 
@@ -91,7 +95,7 @@ class TestDockerMatrix(Lessons):
      "scenario-6"],
     indirect=True, scope="class",
 )  # fmt: skip
-class TestEmbeddedMatrix(Lessons):
+class TestEmbeddedMatrix(AllLessons):
     runtime = "embedded"
 
 

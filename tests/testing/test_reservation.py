@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from stackctl import reservation
 from stackctl.errors import MachineError
 from stackctl.operations.preflight import listen_failure
-from stackctl.testing import reservation
-from stackctl.testing.reservation import reserve
+from stackctl.reservation import reserve
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_what_is_held_or_listened_on_is_not_chosen(monkeypatch: pytest.MonkeyPat
 
 def test_killed_session_holds_nothing() -> None:
     holds = (
-        "import os; from stackctl.testing.reservation import reserve; held = reserve();"
+        "import os; from stackctl.reservation import reserve; held = reserve();"
         "print(held.getsockname()[1], flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", holds], capture_output=True, text=True)

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from stackctl.errors import UnknownName, UserError
+from stackctl.reservation import reserve
 from stackctl.stack import Home, Stack
 from stackctl.testing import TrackingStack, tracking_stack
-from stackctl.testing.reservation import reserve
 from tests.contract.driving import until
 from tests.docker.machine import DockerMachine
 

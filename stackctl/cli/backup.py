@@ -1,0 +1,114 @@
+"""`stackctl backup`: write, list and verify archives of a stack."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from stackctl.cli.options import StackName, as_deployed, deployed, home, passphrase, runtime_of
+
+
+class _StackOrCommand(TyperGroup):
+    """A group whose first word may also be a stack: then it is `create`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
+            args = ["create", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_StackOrCommand,
+    help="Back up a stack: stackctl backup [STACK] [-o FILE] [--with-secrets] "
+    "[--passphrase-file FILE].",
+)
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", help="file that holds the passphrase of the secrets"),
+]
+ArchiveFile = Annotated[Path, typer.Argument(help="an archive", metavar="FILE")]
+
+
+@app.command("create", hidden=True)
+def create(
+    stack: StackName = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="the archive; backups/STACK-TIME.tar where not given"),
+    ] = None,
+    with_secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="put the secrets in too, encrypted")
+    ] = False,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Write database, artifacts and settings of a running stack into one archive.
+
+    `stackctl backup [STACK]` does the same.
+    """
+    from stackctl.console import meter, say, size
+    from stackctl.operations.backup import backup, default_path
+    from stackctl.operations.site import Site
+
+    found, manifest = deployed(stack)
+    scenario, effective = as_deployed(found, manifest)
+    path = (output or default_path(home(), found.name)).absolute()
+    words = passphrase(passphrase_file, twice=True) if with_secrets else ""
+    with meter() as shown:
+        site = Site(found, scenario, effective, runtime_of(manifest))
+        about = backup(site, path, passphrase=words, meter=shown)
+    for note in about["notes"]:
+        say(note)
+    say(f"{_counts(about)}; {size(path.stat().st_size)}")
+    typer.echo(str(path))
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[
+        Path | None, typer.Argument(help="where; backups/ of the home folder where not given")
+    ] = None,
+) -> None:
+    """List the archives of a folder."""
+    from rich.table import Table
+
+    from stackctl.console import out, size
+    from stackctl.operations.backup import FOLDER, listed
+
+    table = Table("file", "stack", "scenario", "mlflow", "created", "size", "runs", box=None,
+                  pad_edge=False)  # fmt: skip
+    for entry in listed(folder or home().path / FOLDER):
+        about = entry.manifest
+        runs = _range(about["counts"]["runs"]) if about else entry.problem
+        table.add_row(
+            entry.path.name, *(str(about.get(key, "?")) for key in
+                               ("stack", "scenario", "mlflow", "created")),
+            size(entry.size), runs,
+        )  # fmt: skip
+    out().print(table)
+
+
+@app.command("verify")
+def verify(file: ArchiveFile) -> None:
+    """Compare every byte of an archive with its checksums."""
+    from stackctl.archive import Archive
+    from stackctl.console import meter
+
+    with meter() as shown, Archive(file) as archive:
+        shown.expect(f"verifying {file.name}", int(archive.manifest["bytes"]))
+        archive.verify(shown.advance)
+        typer.echo(f"{file} is whole: {archive.manifest['members']} members; "
+                   f"{_counts(archive.manifest)}")  # fmt: skip
+
+
+def _counts(about: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{_range(number)} {kind.replace('_', ' ')}"
+        for kind, number in about["counts"].items()
+        if number[1]
+    )
+
+
+def _range(number: list[int]) -> str:
+    least, most = number
+    return str(least) if least == most else f"{least} to {most}"

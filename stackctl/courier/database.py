@@ -1,0 +1,244 @@
+"""What a database of MLflow holds, and its schema."""
+
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import sqlalchemy as sa
+
+from stackctl.courier.copytext import escape, unescape
+from stackctl.courier.errors import CourierError
+from stackctl.courier.main import Verb
+from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
+
+if TYPE_CHECKING:
+    from stackctl.courier.tables import Part
+
+# The experiment of stackctl's own checks is nobody's data.
+_OWN = "stackctl readiness %"
+_COUNTED = {
+    "experiments": "SELECT count(*) FROM experiments WHERE name NOT LIKE :own",
+    "runs": "SELECT count(*) FROM runs WHERE experiment_id NOT IN "
+    "(SELECT experiment_id FROM experiments WHERE name LIKE :own)",
+    "metrics": "SELECT count(*) FROM metrics WHERE run_uuid NOT IN (SELECT run_uuid FROM runs "
+    "JOIN experiments USING (experiment_id) WHERE experiments.name LIKE :own)",
+    "registered_models": "SELECT count(*) FROM registered_models",
+    "model_versions": "SELECT count(*) FROM model_versions",
+    "logged_models": "SELECT count(*) FROM logged_models",
+    "traces": "SELECT count(*) FROM trace_info",
+}
+_BYTES: dict[str, str] = {
+    "postgresql": "SELECT pg_database_size(current_database())",
+    "mysql": "SELECT coalesce(sum(data_length + index_length), 0) FROM information_schema.tables "
+    "WHERE table_schema = database()",
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+}
+
+
+def uri() -> str:
+    """Of the stack's database, as its own scripts say it."""
+    return os.environ["MLFLOW_BACKEND_STORE_URI"]
+
+
+def engine() -> sa.Engine:
+    """A connection without a pool."""
+    return sa.create_engine(uri(), poolclass=sa.pool.NullPool)
+
+
+def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """What there is: `{"counts": {"runs": 3, …}, "revision": "…", "bytes": 4096}`.
+
+    What the schema's version has no table for is not counted.
+    """
+    made = engine()
+    with made.connect() as connection:
+        tables = set(sa.inspect(connection).get_table_names())
+        found = {
+            name: int(connection.scalar(sa.text(query), {"own": _OWN}) or 0)
+            for name, query in _COUNTED.items()
+            if ("trace_info" if name == "traces" else name) in tables
+        }
+        size = int(connection.scalar(sa.text(_BYTES[made.dialect.name])) or 0)
+        return {"counts": found, "revision": _revision(connection, tables), "bytes": size}
+
+
+def revision(connection: sa.Connection) -> str:
+    """The schema's version; "" where there is none."""
+    return _revision(connection, set(sa.inspect(connection).get_table_names()))
+
+
+def _revision(connection: sa.Connection, tables: set[str]) -> str:
+    if "alembic_version" not in tables:
+        return ""
+    return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) or "")
+
+
+def make_schema(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """Drop everything in the database, and make the schema of `revision` (the newest where "")."""
+    made = engine()
+    drop_all(made)
+    migrate(made, job.get("revision") or "heads")
+    with made.connect() as connection:
+        return {"revision": revision(connection)}
+
+
+def login_revision(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, str]:
+    """The version of the login's tables, which share the database; "" where there are none."""
+    made = engine()
+    with made.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version_auth"):
+            return {"revision": ""}
+        query = sa.text("SELECT version_num FROM alembic_version_auth")
+        return {"revision": str(connection.scalar(query) or "")}
+
+
+def make_login(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, str]:
+    """Make the login's tables as of `revision`."""
+    from mlflow.server.auth.db.utils import migrate as migrate_login
+
+    migrate_login(engine(), job["revision"])
+    return {"revision": job["revision"]}
+
+
+def upgrade(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """Take the schema to this MLflow's; nothing where it is there."""
+    made = engine()
+    with made.connect() as connection:
+        before = revision(connection)
+    migrate(made, "heads")
+    with made.connect() as connection:
+        return {"before": before, "after": revision(connection)}
+
+
+def settle(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """After a restore: relocate artifacts, take the schema to this MLflow's, set the login.
+
+    `relocations` are pairs of an old and a new beginning of artifact locations.
+    """
+    made = engine()
+    moved = relocate_in(made, job["relocations"]) if job["relocations"] else 0
+    migrate(made, "heads")
+    set_admin_password()
+    with made.connect() as connection:
+        return {"moved": moved, "revision": revision(connection)}
+
+
+def relocate_in(made: sa.Engine, relocations: Relocations) -> int:
+    """Rewrite the locations of artifacts in one transaction; returns how many rows changed."""
+    relocate_one, count = relocator(relocations), 0
+    located = {**LOCATED, **dict.fromkeys(LOCATED_TAGS, ("value",))}
+    with made.begin() as connection:
+        for there in sorted(set(sa.inspect(connection).get_table_names()) & set(located)):
+            table = sa.Table(there, sa.MetaData(), autoload_with=connection, resolve_fks=False)
+            key = list(table.primary_key.columns)
+            for name in set(located[table.name]) & set(table.columns.keys()):
+                column = table.columns[name]
+                changed = [
+                    (row[:-1], new)
+                    for row in connection.execute(
+                        sa.select(*key, column).where(column.is_not(None))
+                    )
+                    if (new := unescape(relocate_one(escape(row[-1])))) != row[-1]
+                    and (table.name not in LOCATED_TAGS or row.key in LOCATED_TAGS[table.name])
+                ]
+                for values, new in changed:
+                    where = [part == value for part, value in zip(key, values, strict=True)]
+                    connection.execute(sa.update(table).where(*where).values({name: new}))
+                count += len(changed)
+    return count
+
+
+def set_admin_password() -> None:
+    """Where there is a login, its administrator has the password that this stack knows."""
+    accounts, password = os.environ.get("STACKCTL_ACCOUNTS"), os.environ.get("STACKCTL_ADMIN")
+    if not accounts or not password:
+        return
+    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
+    store = SqlAlchemyStore()
+    store.init_db(accounts)  # type: ignore[no-untyped-call]
+    if store.has_user("admin"):
+        store.update_user("admin", password=password)
+    else:
+        store.create_user("admin", password, is_admin=True)
+
+
+def migrate(made: sa.Engine, target: str) -> None:
+    """Run MLflow's migrations, as its own `db upgrade` does (mlflow/store/db/utils.py, 3.17.2)."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
+    with made.connect() as connection:
+        there = revision(connection)
+    config = utils._get_alembic_config("")  # type: ignore[no-untyped-call]
+    if target != "heads":
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if target not in known:
+            raise CourierError(
+                f"this MLflow does not know the schema {target}: a newer MLflow made the data"
+            )
+    if not there:
+        Base.metadata.create_all(made)
+    with made.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, target)
+
+
+def drop_all(made: sa.Engine) -> None:
+    """Take away every table of the database."""
+    name = made.dialect.name
+    with made.begin() as connection:
+        if name == "postgresql":
+            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+            connection.execute(sa.text("CREATE SCHEMA public"))
+            return
+        off, on = {
+            "mysql": ("SET FOREIGN_KEY_CHECKS = 0", "SET FOREIGN_KEY_CHECKS = 1"),
+            "sqlite": ("PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"),
+        }[name]
+        connection.execute(sa.text(off))
+        quote = made.dialect.identifier_preparer.quote
+        for table in sa.inspect(connection).get_table_names():
+            connection.execute(sa.text(f"DROP TABLE {quote(table)}"))
+        connection.execute(sa.text(on))
+
+
+def rows_out(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
+    """Every row, as `stackctl.courier.rows` defines the stream."""
+    from stackctl.courier import rows
+
+    rows.write_rows(uri(), out, job.get("relocations", []), _part(job))
+
+
+def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
+    """Replace every row by those of a stream."""
+    from stackctl.courier import rows
+
+    return rows.read_rows(uri(), source, _part(job))
+
+
+def _part(job: dict[str, Any]) -> "Part":
+    from stackctl.courier.tables import Part
+
+    return Part(job.get("part", "tracking"))
+
+
+def digest(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> object:
+    """Rows and digest of each table."""
+    from stackctl.courier import rows
+
+    return rows.digest(uri(), job.get("relocations", []), _part(job))
+
+
+VERBS: dict[str, Verb] = {
+    "counts": counts,
+    "make-schema": make_schema,
+    "login-revision": login_revision,
+    "make-login": make_login,
+    "upgrade": upgrade,
+    "settle": settle,
+    "rows-out": rows_out,
+    "rows-in": rows_in,
+    "digest": digest,
+}

@@ -1,0 +1,35 @@
+"""Where MLflow says that a stack's artifacts are: the beginnings of the locations in its rows."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from stackctl.scenario import Scenario
+from stackctl.settings import Settings
+
+
+def roots(scenario: Scenario, settings: Settings, data: Path) -> list[str]:
+    """What the locations of a stack's artifacts begin with, in an order that two stacks share."""
+    if scenario.artifact_store.local:
+        folder = f"{data}/mlruns"
+        return [folder, f"file://{folder}"]
+    if scenario.writer == "client":
+        return [f"s3://{settings.bucket}"]
+    if scenario.writer == "artifacts-server":
+        return [artifacts_server(settings)]
+    # Clients ask the server that they use.
+    return ["mlflow-artifacts:"]
+
+
+def relocations(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of an old and a new beginning, where they differ."""
+    return [(a, b) for a, b in zip(old, new, strict=False) if a != b]
+
+
+def artifacts_server(settings: Settings) -> str:
+    """Where clients of an artifacts-only server send artifacts: it is kept with each run."""
+    hosts = settings.public_hosts
+    everywhere = ip_address(settings.bind).is_unspecified
+    host = hosts[0].partition(":")[0] if hosts else "127.0.0.1" if everywhere else settings.bind
+    host = f"[{host}]" if ":" in host else host
+    return f"mlflow-artifacts://{host}:{settings.artifacts_port}"

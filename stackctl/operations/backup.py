@@ -1,0 +1,139 @@
+"""Backup: everything of a stack in one archive, taken while it runs.
+
+The database comes first, the artifacts after it. MLflow writes a model's files before the row that
+says that they are there, and changes no artifact afterwards; so whatever a row of the archive names
+is among the artifacts that are read later. What is logged meanwhile leaves files that no row names,
+which harm nobody.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stackctl import __version__, locations
+from stackctl.archive import Archive, Writer, layout, writing
+from stackctl.errors import BadArchive, StackctlError
+from stackctl.operations.deploy import bundle_files
+from stackctl.operations.preflight import refuse_half_restored
+from stackctl.operations.site import Site
+from stackctl.operations.transfer import Meter, require_room
+from stackctl.operations.use import refuse_stopped
+from stackctl.sealed import seal
+from stackctl.stack import Home
+from stackctl.stores.base import Census, Entry
+
+FOLDER = "backups"
+SUFFIX = ".tar"
+# These are of one place, and would lead another stack to it.
+_OF_THE_PLACE = {"name", "data", "runtime"}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An archive of a folder; `problem` says why one cannot be used."""
+
+    path: Path
+    size: int
+    manifest: dict[str, Any]
+    problem: str = ""
+
+
+def default_path(home: Home, stack: str) -> Path:
+    """`backups/STACK-20260131T235959Z.tar` in the home folder."""
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return home.path / FOLDER / f"{stack}-{now}{SUFFIX}"
+
+
+def backup(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
+    """Write an archive of a running stack; returns its manifest.
+
+    Args:
+        site: Which.
+        path: Where; it must not exist.
+        passphrase: Put the secrets in too, encrypted with it.
+        meter: Told how far it is.
+
+    Raises:
+        UserError: The stack does not run, or the path is taken.
+        MachineError: There is no room, or a store cannot be read.
+    """
+    with site.stack.locked():
+        return backup_locked(site, path, passphrase=passphrase, meter=meter)
+
+
+def backup_locked(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
+    """As `backup`, for a caller who holds the stack's lock."""
+    stack, scenario = site.stack, site.scenario
+    manifest = stack.require_manifest()
+    stack.refuse_copy(manifest)
+    refuse_half_restored(manifest)
+    refuse_stopped(stack, manifest, site.runtime)
+    if path.exists():
+        raise BadArchive(path, "there is a file of that name", hint="choose another with --output")
+    site.runtime.sweep(stack)
+    before = scenario.backend_store.census(site)
+    total = before.bytes + scenario.artifact_store.measure(site)
+    require_room(path.parent, total, "the backup")
+    meter.expect(f"backing up {stack.name}", total)
+    about = {
+        "stackctl": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stack": stack.name,
+        "scenario": scenario.name,
+        "runtime": manifest.runtime,
+        "backend": scenario.backend,
+        "artifacts": scenario.artifacts,
+        "mlflow": manifest.mlflow,
+        "revision": before.revision,
+        "locations": locations.roots(scenario, site.settings, site.data),
+        "settings": site.settings.model_dump(
+            mode="json", exclude_defaults=True, exclude=_OF_THE_PLACE
+        ),
+    }
+    with writing(path, meter.advance) as writer:
+        writer.text(layout.HEADER_FILE, layout.line(about))
+        counts = _stores(site, writer, before)
+        for name, text in bundle_files(stack).items():
+            _text(writer, name, text)
+        if passphrase:
+            values = {name: stack.secrets.read(name).reveal() for name in manifest.secrets}
+            writer.text(layout.SECRETS, seal(values, passphrase))
+        writer.finish({**about, "counts": counts})
+    with Archive(path) as archive:
+        return archive.manifest
+
+
+def _stores(site: Site, writer: Writer, before: Census) -> dict[str, list[int]]:
+    """Both stores; returns how many there were of each kind, at least and at most.
+
+    The database's own moment lies between two counts.
+    """
+    for entry, content in site.scenario.backend_store.dump(site, writer.notes.append):
+        writer.add("database", entry, content)
+    after = site.scenario.backend_store.census(site)
+    for section, entry, content in site.scenario.artifact_store.dump(site, writer.notes.append):
+        writer.add(section, entry, content)
+    return {kind: sorted((before.counts.get(kind, 0), count))
+            for kind, count in after.counts.items()}  # fmt: skip
+
+
+def _text(writer: Writer, name: str, text: str) -> None:
+    import io
+
+    content = text.encode()
+    writer.add("bundle", Entry(name, len(content)), io.BytesIO(content))
+
+
+def listed(folder: Path) -> list[Listed]:
+    """The archives of a folder, the newest last; files of other kinds are passed over."""
+    found = []
+    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
+        size = path.stat().st_size
+        try:
+            with Archive(path) as archive:
+                found.append(Listed(path, size, archive.manifest))
+        except StackctlError as error:
+            reason = error.reason if isinstance(error, BadArchive) else error.message
+            found.append(Listed(path, size, {}, reason))
+    return sorted(found, key=lambda entry: str(entry.manifest.get("created", "")))

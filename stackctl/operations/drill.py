@@ -1,0 +1,146 @@
+"""Drill: an archive is restored into a stack of its own, compared, and that stack taken away."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from stackctl import reservation, scenario, settings
+from stackctl.archive import Archive
+from stackctl.errors import MachineError, UserError
+from stackctl.operations.remove import remove_with_data
+from stackctl.operations.restore import Wishes, restore
+from stackctl.operations.site import Site
+from stackctl.operations.transfer import Meter
+from stackctl.runtimes import choice
+from stackctl.runtimes.base import Progress
+from stackctl.settings import Effective
+from stackctl.stack import Home, Stack
+
+# In the folder of a stack that a drill made, which nobody else's stack has.
+_MARK = "drill"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a drill found.
+
+    Attributes:
+        seconds: How long the restore took, from its first byte to a checked stack.
+        members: How many artifacts were compared, byte by byte.
+        counts: What the restored store holds.
+    """
+
+    seconds: float
+    members: int
+    counts: dict[str, int]
+
+
+def drill(
+    archive: Archive, home: Home, runtime: str, *, timeout: float, meter: Meter, progress: Progress
+) -> Outcome:
+    """Restore an archive into a scratch stack of `home`, compare, and remove that.
+
+    Args:
+        archive: Which.
+        home: Where the scratch stack is.
+        runtime: As the setting of this name.
+        timeout: Seconds for the services to become ready.
+        meter: Told how far it is.
+        progress: Told what goes on.
+
+    Raises:
+        UserError: The archive is bad, or a user's own stack has the scratch stack's name.
+        MachineError: The restore failed, or something differs.
+    """
+    with _scratch(archive, home, runtime, progress) as site:
+        begin = time.monotonic()
+        restore(archive, site, Wishes(timeout=timeout), meter=meter, progress=progress)
+        seconds = time.monotonic() - begin
+        meter.expect("comparing artifacts", int(archive.manifest["bytes"]))
+        with site.stack.locked():
+            members = _compare(archive, site, meter)
+            counts = dict(site.scenario.backend_store.census(site).counts)
+        return Outcome(seconds, members, counts)
+
+
+@contextmanager
+def _scratch(archive: Archive, home: Home, runtime: str, progress: Progress) -> Iterator[Site]:
+    """A stack on free ports that exists no longer than the context."""
+    about = archive.manifest
+    if about["settings"].get("object_store") == "external":
+        raise UserError(
+            f"{archive.path} is of a stack with an external object store, and a drill has no "
+            "bucket of its own there",
+            hint="deploy the scenario with another bucket, and restore into that stack",
+        )
+    found = scenario.load(str(about["scenario"]), home.scenarios)
+    stack = home.stack(f"{str(about['stack'])[:20]}-drill")
+    _take_away(stack, progress)
+    try:
+        with ExitStack() as held:
+            # Until the services have them.
+            effective = _settings(archive, found, stack, runtime, held)
+        stack.folder.mkdir(parents=True)
+        (stack.folder / _MARK).touch()
+        yield Site(stack, found, effective, choice.choose(stack, found, effective).runtime)
+    finally:
+        _take_away(stack, progress)
+
+
+def _settings(
+    archive: Archive, found: scenario.Scenario, stack: Stack, runtime: str, held: ExitStack
+) -> Effective:
+    kept = (archive.manifest["settings"], str(archive.path))
+    first = settings.resolve(found, kept=kept, environment={})
+    flags = [f"name={stack.name}", f"runtime={runtime}", "bind=127.0.0.1", "public_hosts="]
+    for key in settings.Settings.PORTS:
+        if getattr(first.settings, key) is not None:
+            port = held.enter_context(reservation.reserve()).getsockname()[1]
+            flags.append(f"{key}={port}")
+    return settings.resolve(found, flags=flags, kept=kept, environment={})
+
+
+def _take_away(stack: Stack, progress: Progress) -> None:
+    """Remove the scratch stack, also one of a drill that was killed.
+
+    Raises:
+        UserError: The stack is not a drill's.
+    """
+    if not stack.folder.exists():
+        return
+    if not (stack.folder / _MARK).exists():
+        raise UserError(
+            f"there is a stack {stack.name!r}, which no drill made",
+            hint="give that another name; nothing was changed",
+        )
+    manifest = stack.manifest()
+    if manifest is not None:
+        remove_with_data(stack, choice.runtime_of(manifest), progress=progress)
+    shutil.rmtree(stack.folder, ignore_errors=True)
+
+
+def _compare(archive: Archive, site: Site, meter: Meter) -> int:
+    """Compare every artifact of the stack with the archive's checksums; returns how many."""
+    wanted = archive.checksums(("artifacts", "bucket"))
+    count = 0
+    for section, entry, content in site.scenario.artifact_store.dump(site, lambda _: None):
+        digest = hashlib.sha256()
+        while chunk := content.read(_CHUNK):
+            digest.update(chunk)
+            meter.advance(len(chunk))
+        name = f"{section}/{entry.path}"
+        if name in wanted:
+            count += 1
+            if wanted.pop(name) != digest.hexdigest():
+                raise _differs(f"{name!r} differs from the archive")
+    if wanted:
+        raise _differs(f"{next(iter(wanted))!r} was not restored")
+    return count
+
+
+def _differs(what: str) -> MachineError:
+    return MachineError(what, hint="run the drill again, and report it if it fails again")

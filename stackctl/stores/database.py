@@ -1,0 +1,51 @@
+"""What every database has in common."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+from stackctl.errors import MachineError
+from stackctl.stores.base import BackendStore, Census, Entry
+
+if TYPE_CHECKING:
+    from stackctl.operations.site import Site
+
+_CHUNK = 1 << 20
+
+
+class Database(BackendStore):
+    """A backend store with a schema, which a courier can reach."""
+
+    def census(self, site: "Site") -> Census:
+        """As the database itself counts."""
+        found = site.ask("counts")
+        return Census(found["counts"], found["revision"], found["bytes"])
+
+    def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
+        """In the database itself, by MLflow's own migrations."""
+        site.ask("settle", relocations=relocations)
+
+
+def single(entries: Iterable[tuple[Entry, BinaryIO]], name: str) -> BinaryIO:
+    """The content of the one file that a dump consists of.
+
+    Raises:
+        MachineError: There is another one.
+    """
+    for entry, content in entries:
+        if entry.path == name:
+            return content
+        raise another(entry.path)
+    raise another("nothing")
+
+
+def another(name: str) -> MachineError:
+    """That an archive holds what is not this database's."""
+    return MachineError(
+        f"the archive has {name!r} as its database", hint="was it made by another stackctl?"
+    )
+
+
+def copy(source: BinaryIO, target: BinaryIO) -> None:
+    """Every byte."""
+    while chunk := source.read(_CHUNK):
+        target.write(chunk)

@@ -1,0 +1,227 @@
+"""An archive is whole or refused, and leads nowhere but into its own folders."""
+
+import hashlib
+import io
+import json
+import random
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stackctl.archive import Archive, Writer, layout, writing
+from stackctl.errors import BadArchive, MachineError
+from stackctl.stores.base import Entry
+from tests.disk import full, small_disk
+
+HOSTILE = [
+    "a b",
+    "größe",
+    "line\nbreak",
+    "tab\t",
+    "q'\"",
+    "x" * 300,
+    "deep/" * 60 + "end",
+    "\udcff",
+]
+
+
+def add(writer: Writer, path: str, content: bytes, size: int | None = -1) -> None:
+    known = len(content) if size == -1 else size
+    writer.add("artifacts", Entry(path, known, modified=1.0), io.BytesIO(content))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "a.tar"
+    with writing(path) as writer:
+        writer.text(layout.HEADER_FILE, b"{}")
+        writer.add("database", Entry("dump", None), io.BytesIO(b"rows" * 999))
+        for number, name in enumerate(HOSTILE):
+            add(writer, name, bytes([number]) * number * 257)
+        writer.add("artifacts", Entry("folder", folder=True), io.BytesIO())
+        writer.finish({"stack": "s"})
+    return path
+
+
+def test_what_was_written_is_read(archive: Path) -> None:
+    with Archive(archive) as found:
+        found.verify()
+        entries = {entry.path: content.read() for entry, content in found.section("artifacts")}
+        dumps = [(entry, content.read()) for entry, content in found.section("database")]
+        assert found.manifest["stack"] == "s"
+        assert found.manifest["members"] == len(HOSTILE) + 3
+    assert entries == {n: bytes([i]) * i * 257 for i, n in enumerate(HOSTILE)} | {"folder": b""}
+    assert dumps == [(Entry("dump", 3996), b"rows" * 999)]
+
+
+def test_any_tar_reads_it(archive: Path) -> None:
+    with tarfile.open(archive) as tar:
+        names = tar.getnames()
+        manifest = tar.extractfile("manifest.json")
+        listed = tar.extractfile("members.jsonl")
+        assert manifest is not None
+        assert listed is not None
+        assert json.load(manifest)["format"] == layout.FORMAT
+        for text in listed:
+            member = json.loads(text)
+            content = tar.extractfile(member["name"])
+            data = content.read() if content else b""
+            assert hashlib.sha256(data).hexdigest() == member["sha256"]
+    assert names[0] == layout.HEADER_FILE
+    assert names[-3:] == [layout.MEMBERS, layout.MANIFEST, layout.TRAILER]
+
+
+def test_any_byte_that_is_flipped_is_found(archive: Path) -> None:
+    whole = archive.read_bytes()
+    places = random.Random(5).sample(range(len(whole)), 400)
+    # Of these each: the first and the last byte, of a header, a padding, the trailer, the end.
+    places += [0, 156, 512, 1024, *range(len(whole) - 2048, len(whole), 64), len(whole) - 1]
+    for place in places:
+        archive.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(BadArchive), Archive(archive) as found:
+            found.verify()
+
+
+def test_one_cut_short_anywhere_is_refused(archive: Path) -> None:
+    whole = archive.read_bytes()
+    for end in [0, 1, 511, 512, 4096, *range(1000, len(whole), 3001), len(whole) - 1]:
+        archive.write_bytes(whole[:end])
+        with pytest.raises(BadArchive, match="cut short"):
+            Archive(archive)
+
+
+def test_one_with_more_at_its_end_is_refused(archive: Path) -> None:
+    archive.write_bytes(archive.read_bytes() + bytes(512))
+    with pytest.raises(BadArchive):
+        Archive(archive)
+
+
+def test_one_of_a_newer_stackctl_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tar"
+    with monkeypatch.context() as newer, writing(path) as writer:
+        newer.setattr(layout, "FORMAT", layout.FORMAT + 1)
+        writer.finish({})
+    with pytest.raises(BadArchive, match="its format is 2, and this stackctl reads 1"):
+        Archive(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/x", "a/../../x", "a/./x", "a//x", "..", "."],
+)
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.tar"
+    with writing(path) as writer:
+        add(writer, name, b"evil")
+        writer.finish({})
+    with Archive(path) as found:
+        with pytest.raises(BadArchive, match="leads out of"):
+            found.verify()
+        with pytest.raises(BadArchive, match="leads out of"):
+            list(found.members())
+
+
+@pytest.mark.parametrize("name", ["etc/passwd", "x", "database", "secrets.age/x"])
+def test_a_folder_that_no_archive_has_is_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tar"
+    with writing(path) as writer:
+        writer.text(name, b"evil")
+        writer.finish({})
+    with Archive(path) as found, pytest.raises(BadArchive, match="leads out of"):
+        found.verify()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE])
+def test_a_link_is_refused(tmp_path: Path, kind: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evil(name: str, size: int, **rest: object) -> bytes:
+        info = tarfile.TarInfo(name)
+        if name.startswith("artifacts/"):
+            info.type, info.linkname = kind, "/etc/passwd"
+        info.size = size
+        return info.tobuf(tarfile.PAX_FORMAT)
+
+    path = tmp_path / "a.tar"
+    with monkeypatch.context() as patched, writing(path) as writer:
+        patched.setattr(layout, "header", evil)
+        add(writer, "link", b"")
+        writer.finish({})
+    with Archive(path) as found, pytest.raises(BadArchive, match="neither a file nor a folder"):
+        found.verify()
+
+
+def test_content_that_shrinks_or_grows_is_noted_and_breaks_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with writing(path) as writer:
+        add(writer, "shrunk", b"12345", size=9)
+        add(writer, "grown", b"12345", size=3)
+        writer.finish({})
+    with Archive(path) as found:
+        found.verify()
+        contents = [content.read() for _, content in found.section("artifacts")]
+        assert contents == [b"12345\0\0\0\0", b"123"]
+        assert found.manifest["notes"] == ["artifacts/shrunk became shorter while it was read"]
+
+
+@pytest.fixture
+def interrupt(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    path = tmp_path / "a.tar"
+
+    def write_and_break() -> None:
+        with writing(path) as writer:
+            add(writer, "x", b"new")
+            raise KeyboardInterrupt
+
+    yield write_and_break
+    assert [entry.name for entry in tmp_path.iterdir()] == (["a.tar"] if path.exists() else [])
+
+
+def test_an_archive_that_was_not_finished_leaves_nothing(interrupt: Callable[[], None]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_an_older_archive_stays_until_the_new_one_is_whole(
+    archive: Path, interrupt: Callable[[], None]
+) -> None:
+    before = archive.read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert archive.read_bytes() == before
+
+
+def test_only_its_owner_can_read_it(archive: Path) -> None:
+    assert archive.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_is_told_and_keeps_the_older_archive(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        path = disk / "a.tar"
+        with writing(path) as writer:
+            add(writer, "x", b"old")
+            writer.finish({})
+
+        def overflow() -> None:
+            with writing(path) as writer:
+                add(writer, "x", bytes(100_000))
+                writer.finish({})
+
+        with full(disk, room=4096), pytest.raises(MachineError, match="cannot be written: "):
+            overflow()
+        assert [entry.name for entry in disk.iterdir()] == ["a.tar"]
+        with Archive(path) as found:
+            found.verify()
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"hello" * 1000)
+    with pytest.raises(BadArchive, match="no backup of stackctl"):
+        Archive(path)
+    with pytest.raises(MachineError, match="cannot be opened"):
+        Archive(tmp_path / "missing")
