@@ -11,6 +11,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from tests.engine.inside import run_inside
 from tests.engine.waiting import wait_until
 from tests.images import Provenance
 
@@ -28,9 +29,7 @@ class Box:
 
     def run(self, *command: str, user: str = "", **environment: str) -> tuple[int, str]:
         """Run a command inside; its exit code and what it printed."""
-        result = self.container.exec_run(list(command), user=user, environment=environment)
-        assert isinstance(result.output, bytes)
-        return result.exit_code or 0, result.output.decode(errors="replace")
+        return run_inside(self.container, *command, user=user, **environment)
 
     def log(self) -> str:
         return self.container.logs().decode(errors="replace")
