@@ -7,6 +7,8 @@ from pathlib import Path
 from stackctl.scenario import Scenario
 from stackctl.settings import Settings
 
+_PROXY = "mlflow-artifacts:"
+
 
 def roots(scenario: Scenario, settings: Settings, data: Path) -> list[str]:
     """What the locations of a stack's artifacts begin with, in an order that two stacks share."""
@@ -18,7 +20,23 @@ def roots(scenario: Scenario, settings: Settings, data: Path) -> list[str]:
     if scenario.writer == "artifacts-server":
         return [artifacts_server(settings)]
     # Clients ask the server that they use.
-    return ["mlflow-artifacts:"]
+    return [_PROXY]
+
+
+def root(scenario: Scenario, settings: Settings, data: Path) -> str:
+    """Below which a stack keeps the artifacts of an experiment, as `ROOT/EXPERIMENT`."""
+    if scenario.artifact_store.local:
+        return f"{data}/mlruns"
+    if scenario.writer == "client":
+        return f"s3://{settings.bucket}/artifacts"
+    return artifacts_server(settings) if scenario.writer == "artifacts-server" else _PROXY
+
+
+def moves(scenario: Scenario, settings: Settings, data: Path, there: str) -> list[tuple[str, str]]:
+    """Pairs of each beginning that a stack's locations may have, and the root of another stack."""
+    here = root(scenario, settings, data)
+    beginnings = [here, f"file://{here}"] if scenario.artifact_store.local else [here]
+    return [(old, there) for old in beginnings if old != there]
 
 
 def relocations(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:

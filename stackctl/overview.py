@@ -53,8 +53,8 @@ class Overview:
 
 
 def state_of(manifest: Manifest, services: tuple[ServiceState, ...]) -> str:
-    """`running`, `starting`, `degraded`, `stopped`, `removed`, `deploying` or `restoring`."""
-    if manifest.status == "restoring":
+    """`running`, `starting`, `degraded`, `stopped`, or a status of the manifest."""
+    if manifest.status in ("restoring", "promoting"):
         return manifest.status
     if not services:
         return manifest.status if manifest.status in ("removed", "deploying") else "stopped"

@@ -47,8 +47,8 @@ class Manifest:
         scenario: The scenario that was deployed.
         runtime: Where its services run.
         owner: Marks containers, volumes and networks as this stack's; it never changes.
-        status: `deploying`, `deployed`, `removed` (the data is kept), or `restoring`: its stores
-            are neither what they were nor what they are to become.
+        status: `deploying`, `deployed`, `removed` (the data is kept); `restoring` or `promoting`
+            where its stores are neither what they were nor what they are to become.
         settings: The effective settings of the last deploy.
         mlflow: The MLflow version that last ran on the data.
         data: The data folder, where the scenario has one.

@@ -20,6 +20,7 @@ from stackctl.cli import (
     example,
     logs,
     plan,
+    promote,
     remove,
     render,
     restore,
@@ -55,6 +56,7 @@ app.command()(remove.remove)
 app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.command()(drill.drill)
+app.command()(promote.promote)
 app.command()(doctor.doctor)
 app.add_typer(secrets.app, name="secrets")
 app.callback()(Global.callback)

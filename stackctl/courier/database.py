@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import sqlalchemy as sa
 
 from stackctl.courier.copytext import escape, unescape
+from stackctl.courier.counting import OWN, queries
 from stackctl.courier.errors import CourierError
 from stackctl.courier.main import Verb
 from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
@@ -13,19 +14,6 @@ from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relo
 if TYPE_CHECKING:
     from stackctl.courier.tables import Part
 
-# The experiment of stackctl's own checks is nobody's data.
-_OWN = "stackctl readiness %"
-_COUNTED = {
-    "experiments": "SELECT count(*) FROM experiments WHERE name NOT LIKE :own",
-    "runs": "SELECT count(*) FROM runs WHERE experiment_id NOT IN "
-    "(SELECT experiment_id FROM experiments WHERE name LIKE :own)",
-    "metrics": "SELECT count(*) FROM metrics WHERE run_uuid NOT IN (SELECT run_uuid FROM runs "
-    "JOIN experiments USING (experiment_id) WHERE experiments.name LIKE :own)",
-    "registered_models": "SELECT count(*) FROM registered_models",
-    "model_versions": "SELECT count(*) FROM model_versions",
-    "logged_models": "SELECT count(*) FROM logged_models",
-    "traces": "SELECT count(*) FROM trace_info",
-}
 _BYTES: dict[str, str] = {
     "postgresql": "SELECT pg_database_size(current_database())",
     "mysql": "SELECT coalesce(sum(data_length + index_length), 0) FROM information_schema.tables "
@@ -53,9 +41,8 @@ def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
     with made.connect() as connection:
         tables = set(sa.inspect(connection).get_table_names())
         found = {
-            name: int(connection.scalar(sa.text(query), {"own": _OWN}) or 0)
-            for name, query in _COUNTED.items()
-            if ("trace_info" if name == "traces" else name) in tables
+            name: int(connection.scalar(sa.text(query), {"own": OWN}) or 0)
+            for name, query in queries(tables).items()
         }
         size = int(connection.scalar(sa.text(_BYTES[made.dialect.name])) or 0)
         return {"counts": found, "revision": _revision(connection, tables), "bytes": size}
@@ -205,10 +192,10 @@ def drop_all(made: sa.Engine) -> None:
 
 
 def rows_out(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
-    """Every row, as `stackctl.courier.rows` defines the stream."""
+    """Every row, as `stackctl.courier.rows` defines the stream; of `uri` where that is given."""
     from stackctl.courier import rows
 
-    rows.write_rows(uri(), out, job.get("relocations", []), _part(job))
+    rows.write_rows(job.get("uri") or uri(), out, job.get("relocations", []), _part(job))
 
 
 def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
@@ -216,6 +203,16 @@ def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
     from stackctl.courier import rows
 
     return rows.read_rows(uri(), source, _part(job))
+
+
+def elsewhere(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """Runs whose artifacts are not below `root`: `{"runs": 2, "example": "s3://other/1"}`."""
+    made = engine()
+    with made.connect() as connection:
+        below = f"{job['root'].rstrip('/')}/"
+        query = sa.text("SELECT artifact_uri FROM runs WHERE artifact_uri IS NOT NULL")
+        found = [place for (place,) in connection.execute(query) if not place.startswith(below)]
+    return {"runs": len(found), "example": found[0] if found else ""}
 
 
 def _part(job: dict[str, Any]) -> "Part":
@@ -241,4 +238,5 @@ VERBS: dict[str, Verb] = {
     "rows-out": rows_out,
     "rows-in": rows_in,
     "digest": digest,
+    "elsewhere": elsewhere,
 }

@@ -57,4 +57,13 @@ def _replace(path: Path, text: str) -> int:
     return 1
 
 
-VERBS: dict[str, Verb] = {"files-settle": settle}
+def rows_out(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
+    """Everything in `folder` as rows, with experiments numbered anew where a database needs it."""
+    from stackctl.courier.migration import migrated, scratch_folder
+    from stackctl.courier.rows import write_rows
+
+    with scratch_folder(job["scratch"]) as scratch:
+        write_rows(migrated(Path(job["folder"]), scratch), out, job["relocations"])
+
+
+VERBS: dict[str, Verb] = {"files-settle": settle, "files-rows-out": rows_out}

@@ -49,6 +49,10 @@ def _verb(name: str) -> tuple[bool, Verb]:
         from stackctl.courier import objects
 
         return name == "objects-in", objects.VERBS[name]
+    if name == "foreign-rows-out":
+        from stackctl.courier import foreign
+
+        return True, foreign.rows_out
     if name.startswith("files-"):
         from stackctl.courier import filestore
 

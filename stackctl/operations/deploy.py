@@ -15,7 +15,7 @@ from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
     refuse_another_store,
-    refuse_half_restored,
+    refuse_half_done,
     refuse_moved_artifacts,
     refuse_older_mlflow,
     refuse_own_folders,
@@ -57,7 +57,7 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
             f"stack {stack.name!r} is of {manifest.scenario}, not of {scenario.name}",
             hint="choose another name with --set name=NAME; its data stays where it is",
         )
-    refuse_half_restored(manifest)
+    refuse_half_done(manifest)
     refuse_older_mlflow(manifest, effective)
     refuse_moved_artifacts(stack, scenario)
     changed = _changed_settings(stack, manifest, effective)

@@ -187,16 +187,18 @@ def refuse_moved_artifacts(stack: Stack, scenario: Scenario) -> None:
     )
 
 
-def refuse_half_restored(manifest: Manifest | None) -> None:
-    """A stack whose restore was interrupted is started by nothing but that restore.
+def refuse_half_done(manifest: Manifest | None) -> None:
+    """A stack that an interrupted restore or promote has half filled is started by nothing else.
 
     Raises:
         UserError: It was.
     """
-    if manifest is not None and manifest.status == "restoring":
+    done = {"restoring": ("restored", "restore"), "promoting": ("promoted", "promote")}
+    if manifest is not None and manifest.status in done:
+        what, command = done[manifest.status]
         raise UserError(
-            f"the data of stack {manifest.name!r} is half restored",
-            hint=f"run the same stackctl restore again, with --name {manifest.name}; "
+            f"the data of stack {manifest.name!r} is half {what}",
+            hint=f"run the same stackctl {command} again, with --name {manifest.name}; "
             f"or give it up: stackctl remove {manifest.name} --volumes",
         )
 

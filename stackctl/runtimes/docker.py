@@ -330,7 +330,9 @@ class Docker:
         self, stack: Stack, service: str, script: str, words: Sequence[str]
     ) -> AbstractContextManager[Pipe]:
         """A container of its own, on the service's networks, whose output nobody records."""
-        override = {"services": {service: {"logging": {"driver": "none"}}}}
+        # Its output is the user's data, and its health is its exit code.
+        quiet = {"logging": {"driver": "none"}, "healthcheck": {"disable": True}}
+        override = {"services": {service: quiet}}
         write_files(stack.folder, {"beside.yaml": (json.dumps(override), 0o600)})
         name = f"{project_name(stack.name)}-beside-{uuid.uuid4().hex[:8]}"
         program = ["bash", "-c", script, "bash", *words]

@@ -277,12 +277,15 @@ class Embedded:
     ) -> None:
         supervision = self._supervision(stack)
         supervision.update()
-        stale = [
+        # Asked to by somebody who was killed; it would look like one that starts.
+        ending = {name for name, told in supervision.processes().items()
+                  if told["statename"] == "STOPPING"}  # fmt: skip
+        stale = {
             state.name for state in self._states(stack)
             if state.name in wanted
-            and (state.digest != wanted[state.name]["digest"] or not state.settled)
-            and not (state.health == "starting" and state.digest == wanted[state.name]["digest"])
-        ]  # fmt: skip
+            and (state.digest != wanted[state.name]["digest"]
+                 or (not state.settled and state.health != "starting"))
+        } | ending  # fmt: skip
         in_order = [name for name in wanted if name in stale]
         for wave in services.waves(wanted, in_order):
             supervision.stop_processes(wave)

@@ -1,6 +1,7 @@
 """The two kinds of store that MLflow tracking has."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -58,11 +59,13 @@ class BackendStore:
         kind: The word used in scenario files.
         label: The name people know.
         local: It is a file or folder on the machine that clients share with the server.
+        takes_rows: Another store's content can be copied into it.
     """
 
     kind: str
     label: str
     local: bool = False
+    takes_rows: bool = False
 
     def tracking_uri(self, data: Path) -> str:
         """The URI with which a client uses this store directly, without a server."""
@@ -106,6 +109,17 @@ class BackendStore:
         """
         raise NotImplementedError
 
+    def rows(
+        self, site: "Site", relocations: Sequence[tuple[str, str]]
+    ) -> AbstractContextManager[BinaryIO]:
+        """Everything in it as a stream of rows (`stackctl.courier.rows`), of one moment.
+
+        Args:
+            site: Whose store; it is only read.
+            relocations: Pairs of an old and a new beginning of artifact locations.
+        """
+        raise NotImplementedError
+
     def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
         """Make what was loaded fit the stack: its artifacts' places, its schema, its login.
 
@@ -117,6 +131,10 @@ class BackendStore:
     def keeps(self, path: str) -> bool:
         """A path below the artifact root is this store's own, and no artifact."""
         return False
+
+    def artifact(self, path: str) -> str:
+        """Where its rows say that an artifact is which lies at a path below the artifact root."""
+        return path
 
 
 class ArtifactStore:
@@ -140,8 +158,16 @@ class ArtifactStore:
         """Every artifact, with the section of the archive that it belongs to."""
         raise NotImplementedError
 
-    def load(self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]]) -> None:
-        """Write artifacts that `dump` gave; those of the same path are replaced."""
+    def load(
+        self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
+    ) -> None:
+        """Write artifacts that `dump` gave; those of the same path are replaced.
+
+        Args:
+            site: Whose store.
+            entries: The artifacts.
+            skip: Leave one that is there with the same size as it is.
+        """
         raise NotImplementedError
 
     def clear(self, site: "Site") -> None:

@@ -1,6 +1,7 @@
 """What every database has in common."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from stackctl.errors import MachineError
@@ -19,6 +20,14 @@ class Database(BackendStore):
         """As the database itself counts."""
         found = site.ask("counts")
         return Census(found["counts"], found["revision"], found["bytes"])
+
+    takes_rows = True
+
+    @contextmanager
+    def rows(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+        """As the database gives them in one snapshot."""
+        with site.courier("rows-out", relocations=relocations) as pipe:
+            yield pipe.stdout
 
     def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
         """In the database itself, by MLflow's own migrations."""

@@ -8,6 +8,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -69,24 +70,7 @@ class Files(BackendStore):
 
     def census(self, site: "Site") -> Census:
         """As the folders tell."""
-        root = site.data / "mlruns"
-        own = {
-            path.parent.relative_to(root).as_posix() + "/"
-            for path in [*root.glob("*/meta.yaml"), *root.glob(f"{_TRASH}*/meta.yaml")]
-            if f"name: {_OWN}" in path.read_text(encoding="utf-8", errors="replace")
-        }
-        counts: Counter[str] = Counter(dict.fromkeys([*_KINDS.values(), "metrics"], 0))
-        size = 0
-        for entry, path in tree.walk(root, lambda _: None):
-            if entry.folder or entry.path.startswith(tuple(own)) or not self.keeps(entry.path):
-                continue
-            size += entry.size or 0
-            parts = tuple(entry.path.removeprefix(_TRASH).split("/"))
-            if kind := _KINDS.get(_shape(parts)):
-                counts[kind] += 1
-            elif len(parts) >= 4 and parts[2] == "metrics":
-                counts["metrics"] += path.read_bytes().count(b"\n")
-        return Census(dict(counts), "", size)
+        return census(site.data / "mlruns")
 
     def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """A copy of every file that is no artifact.
@@ -105,15 +89,57 @@ class Files(BackendStore):
             root = site.data if entry.path == sqlite.LOGIN else site.data / "mlruns"
             tree.write(root, [(entry, content)])
 
+    @contextmanager
+    def rows(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+        """As MLflow's own migration reads the files."""
+        job = {"folder": str(site.data / "mlruns"), "scratch": str(site.data)}
+        with site.courier("files-rows-out", **job, relocations=relocations) as pipe:
+            yield pipe.stdout
+
     def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
         """In the files, as YAML."""
         site.ask("files-settle", folder=str(site.data / "mlruns"), relocations=relocations)
 
     def keeps(self, path: str) -> bool:
-        """Everything but what is below a folder `artifacts` of a run, a model or a trace."""
-        parts = path.removeprefix(_TRASH).split("/")
-        place = 3 if len(parts) > 1 and parts[1] in ("models", "traces") else 2
-        return not (len(parts) > place + 1 and parts[place] == "artifacts")
+        """All but artifacts."""
+        return keeps(path)
+
+    def artifact(self, path: str) -> str:
+        """Where rows say that it is: a deleted experiment's lies in the trash."""
+        return live(path)
+
+
+def census(root: Path) -> Census:
+    """What a file store holds, by its folders."""
+    own = {
+        path.parent.relative_to(root).as_posix() + "/"
+        for path in [*root.glob("*/meta.yaml"), *root.glob(f"{_TRASH}*/meta.yaml")]
+        if f"name: {_OWN}" in path.read_text(encoding="utf-8", errors="replace")
+    }
+    counts: Counter[str] = Counter(dict.fromkeys([*_KINDS.values(), "metrics"], 0))
+    size = 0
+    for entry, path in tree.walk(root, lambda _: None):
+        if entry.folder or entry.path.startswith(tuple(own)) or not keeps(entry.path):
+            continue
+        size += entry.size or 0
+        parts = tuple(live(entry.path).split("/"))
+        if kind := _KINDS.get(_shape(parts)):
+            counts[kind] += 1
+        elif len(parts) >= 4 and parts[2] == "metrics":
+            counts["metrics"] += path.read_bytes().count(b"\n")
+    return Census(dict(counts), "", size)
+
+
+def keeps(path: str) -> bool:
+    """Everything but what is below a folder `artifacts` of a run, a model or a trace."""
+    parts = live(path).split("/")
+    place = 3 if len(parts) > 1 and parts[1] in ("models", "traces") else 2
+    return not (len(parts) > place + 1 and parts[place] == "artifacts")
+
+
+def live(path: str) -> str:
+    """The path of what a deleted experiment holds, as it was before."""
+    return path.removeprefix(_TRASH)
 
 
 # Where MLflow keeps a file for each (3.17.2, mlflow/store/tracking/file_store.py).

@@ -33,10 +33,12 @@ class Folder(ArtifactStore):
         for entry, content in tree.opened((e, p) for e, p in found if not keeps(e.path)):
             yield _SECTION, entry, content
 
-    def load(self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]]) -> None:
+    def load(
+        self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
+    ) -> None:
         """Write files and folders."""
         found = ((entry, content) for section, entry, content in entries if section == _SECTION)
-        tree.write(site.data / "mlruns", found)
+        tree.write(site.data / "mlruns", found, skip=skip)
 
     def clear(self, site: "Site") -> None:
         """Delete what is in the folder; a backend store in it is replaced anyway."""

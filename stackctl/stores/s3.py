@@ -43,9 +43,11 @@ class S3(ArtifactStore):
                 section, path = _place(info.name)
                 yield section, Entry(path, info.size, modified=float(info.mtime)), content
 
-    def load(self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]]) -> None:
+    def load(
+        self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
+    ) -> None:
         """Put every object."""
-        with site.courier("objects-in", bucket=site.settings.bucket) as pipe:
+        with site.courier("objects-in", bucket=site.settings.bucket, skip=skip) as pipe:
             with tarfile.open(
                 fileobj=pipe.stdin, mode="w|", bufsize=_CHUNK, format=tarfile.PAX_FORMAT
             ) as tar:

@@ -3,8 +3,8 @@
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
@@ -27,19 +27,21 @@ _LOCK_SECONDS = 20
 def dump(data: Path, names: Iterable[str]) -> Iterator[tuple[Entry, BinaryIO]]:
     """Those of the databases `names` that are there, as the online backup copies them."""
     for name in names:
-        if not (data / name).is_file():
-            continue
-        with tempfile.TemporaryDirectory(dir=data, prefix=".backup-") as folder:
-            copied = Path(folder) / name
-            with (
-                closing(_connect(data, "ro", name)) as source,
-                closing(sqlite3.connect(copied)) as target,
-            ):
-                source.backup(target)
-                # One file alone, also where the journal was a second one.
-                target.execute("PRAGMA journal_mode = DELETE")
-            with copied.open("rb") as file:
+        if (data / name).is_file():
+            with copied(data / name, data) as path, path.open("rb") as file:
                 yield Entry(name, os.fstat(file.fileno()).st_size), file
+
+
+@contextmanager
+def copied(database: Path, scratch: Path) -> Iterator[Path]:
+    """A copy of a database in a folder below `scratch`, as of one moment."""
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".backup-") as folder:
+        path = Path(folder) / database.name
+        with closing(connect(database, "ro")) as source, closing(sqlite3.connect(path)) as target:
+            source.backup(target)
+            # One file alone, also where the journal was a second one.
+            target.execute("PRAGMA journal_mode = DELETE")
+        yield path
 
 
 def remove(path: Path) -> None:
@@ -48,9 +50,11 @@ def remove(path: Path) -> None:
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
-def _connect(data: Path, mode: str, name: str = "mlruns.db") -> sqlite3.Connection:
-    path = quote(str(data / name))
-    return sqlite3.connect(f"file:{path}?mode={mode}", uri=True, timeout=_LOCK_SECONDS)
+def connect(database: Path, mode: str) -> sqlite3.Connection:
+    """A connection to a database that is there: `mode` is `ro` or `rw`."""
+    return sqlite3.connect(
+        f"file:{quote(str(database))}?mode={mode}", uri=True, timeout=_LOCK_SECONDS
+    )
 
 
 class SQLite(Database):
@@ -75,7 +79,7 @@ class SQLite(Database):
 
     def read_param(self, data: Path, experiment_id: str, run_id: str, key: str) -> str | None:
         """The value in table `params`."""
-        with closing(_connect(data, "ro")) as db:
+        with closing(connect(data / "mlruns.db", "ro")) as db:
             row = db.execute(
                 "SELECT value FROM params WHERE run_uuid = ? AND key = ?", (run_id, key)
             ).fetchone()
@@ -83,7 +87,7 @@ class SQLite(Database):
 
     def write_tag(self, data: Path, experiment_id: str, run_id: str, key: str, value: str) -> None:
         """A row in table `tags`."""
-        with closing(_connect(data, "rw")) as db, db:
+        with closing(connect(data / "mlruns.db", "rw")) as db, db:
             db.execute(
                 "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", (key, value, run_id)
             )
@@ -95,6 +99,14 @@ class SQLite(Database):
         commit waits meanwhile, for as long as 20 s (MLflow 3.17.2, mlflow/store/db/utils.py).
         """
         yield from dump(site.data, _FILES)
+
+    @contextmanager
+    def rows(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+        """From a copy: writers would wait until the last row was read."""
+        with copied(site.data / "mlruns.db", site.data) as path:
+            job = {"uri": f"sqlite:///{path}", "relocations": relocations}
+            with site.courier("rows-out", **job) as pipe:
+                yield pipe.stdout
 
     def load(self, site: "Site", entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Replace the databases, each at once."""

@@ -3,6 +3,7 @@
 import io
 import os
 import stat
+import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -63,8 +64,24 @@ def opened(found: Iterable[tuple[Entry, Path]]) -> Iterator[tuple[Entry, BinaryI
             yield Entry(entry.path, size, modified=entry.modified), file
 
 
-def write(root: Path, entries: Iterable[tuple[Entry, BinaryIO]]) -> None:
+def pack(entries: Iterable[tuple[Entry, BinaryIO]], out: BinaryIO) -> None:
+    """Entries as a tar stream."""
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        for entry, content in entries:
+            info = tarfile.TarInfo(entry.path)
+            if entry.folder:
+                info.type, info.mode = tarfile.DIRTYPE, 0o700
+            info.size = entry.size or 0
+            tar.addfile(info, None if entry.folder else content)
+
+
+def write(root: Path, entries: Iterable[tuple[Entry, BinaryIO]], *, skip: bool = False) -> None:
     """Write entries below `root`, each file under another name until it is whole.
+
+    Args:
+        root: The folder.
+        entries: What goes into it.
+        skip: Leave a file that is there with the same size as it is.
 
     Raises:
         OSError: One cannot be written.
@@ -73,6 +90,8 @@ def write(root: Path, entries: Iterable[tuple[Entry, BinaryIO]]) -> None:
         path = root / entry.path
         if entry.folder:
             path.mkdir(parents=True, exist_ok=True)
+            continue
+        if skip and path.is_file() and path.stat().st_size == entry.size:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.parent / f".{path.name[:100]}.part"

@@ -79,20 +79,20 @@ class User:
         assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def client(self, what: str, stack: str) -> None:
+    def client(self, what: str, stack: str, program: Path = CLIENT) -> None:
         """Run the MLflow client in a shell that evaluated `stackctl env`."""
-        done = self.start_client(what, stack)
+        done = self.start_client(what, stack, program=program)
         output, _ = done.communicate(timeout=300)
         assert done.returncode == 0, f"client {what}: {output[-3000:]}"
 
     def start_client(
-        self, what: str, stack: str, state: Path | None = None
+        self, what: str, stack: str, state: Path | None = None, program: Path = CLIENT
     ) -> subprocess.Popen[str]:
         """Start it and do not wait."""
         folder = self.home / "client"
         folder.mkdir(exist_ok=True)
         stackctl = shlex.join([*self.prefix, *COMMAND])
-        client = shlex.join([*self.prefix, sys.executable, str(CLIENT), what])
+        client = shlex.join([*self.prefix, sys.executable, str(program), what])
         kept = shlex.quote(str(state or self.state(stack)))
         return subprocess.Popen(
             ["bash", "-euc", f'eval "$({stackctl} env {stack})"; {client} {kept}'],

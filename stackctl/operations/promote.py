@@ -1,0 +1,232 @@
+"""Promote: the whole content of a store in a new stack of another scenario.
+
+Rows pass as one stream from the origin's courier to the target's, in one snapshot and one
+transaction; artifacts pass after them, those that are there already are passed over. The origin is
+only read. Until the last proof the target's manifest says `promoting`; the same command goes on.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from stackctl import locations, readiness
+from stackctl.errors import MachineError, UserError
+from stackctl.operations.deploy import deploy_locked
+from stackctl.operations.origins import Origin
+from stackctl.operations.preflight import refuse_half_done
+from stackctl.operations.site import Site
+from stackctl.operations.transfer import Meter
+from stackctl.operations.use import refuse_stopped
+from stackctl.render import render
+from stackctl.runtimes.base import Progress
+from stackctl.stores.base import Census, Entry
+
+STATUS = "promoting"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a promotion did, or would do.
+
+    Attributes:
+        counts: What the origin holds.
+        bytes: Of artifacts.
+        tables: Rows of each table that were compared.
+        artifacts: How many were compared.
+        notes: What the user should know.
+    """
+
+    counts: dict[str, int]
+    bytes: int
+    tables: dict[str, int]
+    artifacts: int
+    notes: tuple[str, ...]
+
+
+def look(origin: Origin, target: Site) -> Outcome:
+    """What a promotion would copy; changes nothing.
+
+    Raises:
+        UserError: It would be refused.
+    """
+    with origin.held():
+        census, size = _look(origin, target)
+    return Outcome(dict(census.counts), size, {}, 0, ())
+
+
+def promote(
+    origin: Origin, target: Site, *, timeout: float, meter: Meter, progress: Progress
+) -> Outcome:
+    """Copy everything into a stack that is new, or empty.
+
+    Args:
+        origin: Is only read.
+        target: Need not exist.
+        timeout: Seconds for the target's services to become ready.
+        meter: Told how far it is.
+        progress: Told what goes on.
+
+    Raises:
+        UserError: Nothing was changed.
+        MachineError: It failed, or the two sides differ; the same command goes on.
+    """
+    with ExitStack() as held:
+        held.enter_context(origin.held())
+        held.enter_context(target.stack.locked())
+        census, size = _look(origin, target)
+        before = target.stack.manifest()
+        if before is None:
+            deploy_locked(
+                target.stack, target.scenario, target.effective, target.runtime,
+                progress=progress, timeout=timeout,
+            )  # fmt: skip
+        if before is None or before.status != STATUS:
+            _refuse_content(target)
+        notes: list[str] = []
+        tables, artifacts = _fill(origin, target, census, size, timeout, meter, progress, notes)
+        return Outcome(dict(census.counts), size, tables, artifacts, tuple(notes))
+
+
+def _look(origin: Origin, target: Site) -> tuple[Census, int]:
+    if not target.scenario.backend_store.takes_rows:
+        raise UserError(
+            f"{target.scenario.name} keeps runs as files, which MLflow no longer develops",
+            hint="choose a scenario with a database: stackctl scenarios",
+        )
+    return origin.look(), origin.measure()
+
+
+def _refuse_content(target: Site) -> None:
+    manifest = target.stack.require_manifest()
+    refuse_half_done(manifest)
+    refuse_stopped(target.stack, manifest, target.runtime)
+    empty = target.scenario.backend_store.census(target).empty
+    if not empty or target.scenario.artifact_store.measure(target):
+        raise UserError(
+            f"stack {target.stack.name!r} holds data",
+            hint="choose another name with --name; nothing was changed",
+        )
+
+
+def _fill(
+    origin: Origin,
+    target: Site,
+    census: Census,
+    size: int,
+    timeout: float,
+    meter: Meter,
+    progress: Progress,
+    notes: list[str],
+) -> tuple[dict[str, int], int]:
+    stack, scenario, runtime = target.stack, target.scenario, target.runtime
+    manifest = stack.require_manifest()
+    stack.save(manifest.with_(status=STATUS))
+    runtime.sweep(stack)
+    bundle = render(scenario, target.effective, target.place)
+    if not all(state.settled for state in runtime.observe(stack).services.values()):
+        runtime.start(stack, bundle, timeout=timeout, progress=progress)
+    runtime.stop(stack, scenario.servers)
+    meter.expect(f"promoting {origin.name}: rows", census.bytes)
+    sent = _copy_rows(origin, target, census, meter)
+    meter.expect(f"promoting {origin.name}: artifacts", size)
+    digests = _copy_artifacts(origin, target, meter, notes)
+    meter.expect("comparing artifacts", size)
+    _compare_rows(sent, target)
+    count = _compare_artifacts(digests, target, meter)
+    _tell_elsewhere(target, notes)
+    runtime.start(stack, bundle, timeout=timeout, progress=progress)
+    readiness.prove(stack, scenario, target.settings, runtime, progress)
+    stack.save(manifest.with_(status="deployed"))
+    return {table: int(found["rows"]) for table, found in sent.items() if found["rows"]}, count
+
+
+def _copy_rows(origin: Origin, target: Site, census: Census, meter: Meter) -> dict[str, Any]:
+    """The rows of the origin; returns the number and the digest of each table's."""
+    there = target.scenario.backend_store.census(target).revision
+    if census.revision and census.revision != there:
+        raise UserError(
+            f"{origin.name} has the schema {census.revision}, and stack "
+            f"{target.stack.name!r} {there}",
+            hint="first bring the older one to the newer's: stackctl upgrade",
+        )
+    with origin.rows(target) as rows, target.courier("rows-in") as taken:
+        while chunk := rows.read(_CHUNK):
+            taken.stdin.write(chunk)
+            meter.advance(len(chunk))
+        taken.stdin.close()
+        answer = json.loads(taken.stdout.read() or b"{}")
+    return dict(answer.get("sent", {}))
+
+
+def _copy_artifacts(origin: Origin, target: Site, meter: Meter, notes: list[str]) -> dict[str, str]:
+    """Every artifact; returns the SHA-256 of each."""
+    digests: dict[str, str] = {}
+
+    def passing() -> Iterator[tuple[str, Entry, BinaryIO]]:
+        for entry, content in origin.artifacts(notes.append):
+            watched = _Hashed(content, meter)
+            yield "artifacts", entry, watched  # type: ignore[misc]
+            if not entry.folder:
+                digests[entry.path] = watched.rest()
+
+    target.scenario.artifact_store.load(target, passing(), skip=True)
+    return digests
+
+
+def _compare_rows(sent: dict[str, Any], target: Site) -> None:
+    found = target.ask("digest")
+    for table, wanted in sent.items():
+        if found.get(table) != wanted:
+            raise _differs(f"table {table}")
+
+
+def _compare_artifacts(digests: dict[str, str], target: Site, meter: Meter) -> int:
+    left = dict(digests)
+    for section, entry, content in target.scenario.artifact_store.dump(target, lambda _: None):
+        if section != "artifacts" or entry.path not in left:
+            continue
+        if _Hashed(content, meter).rest() != left.pop(entry.path):
+            raise _differs(f"artifact {entry.path!r}")
+    if left:
+        raise _differs(f"artifact {next(iter(left))!r}")
+    return len(digests)
+
+
+def _tell_elsewhere(target: Site, notes: list[str]) -> None:
+    root = locations.root(target.scenario, target.settings, target.data)
+    found = target.ask("elsewhere", root=root)
+    if found["runs"]:
+        notes.append(
+            f"artifacts of {found['runs']} runs stay where they are and were not copied, "
+            f"as those at {found['example']}"
+        )
+
+
+def _differs(what: str) -> MachineError:
+    return MachineError(
+        f"{what} differs between the two stacks",
+        hint="run the same command again: clients may have logged meanwhile",
+    )
+
+
+class _Hashed:
+    """A stream that keeps the SHA-256 of what was read from it."""
+
+    def __init__(self, content: BinaryIO, meter: Meter) -> None:
+        self._content, self._meter, self._digest = content, meter, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._content.read(size)
+        self._digest.update(chunk)
+        self._meter.advance(len(chunk))
+        return chunk
+
+    def rest(self) -> str:
+        """Of everything, once the rest has been read too."""
+        while self.read(_CHUNK):
+            pass
+        return self._digest.hexdigest()
