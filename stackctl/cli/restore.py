@@ -73,7 +73,9 @@ def _site(
     about, where = archive.manifest, home()
     wanted = name or str(about["stack"])
     if (manifest := where.stack(wanted).manifest()) is not None:
-        if given or port or runtime:
+        # The command that made it goes on where it was interrupted.
+        unfinished = manifest.status == "restoring" or not manifest.deployed_at
+        if not unfinished and (given or port or runtime):
             raise UserError(
                 f"stack {wanted!r} is there, and a restore keeps its settings",
                 hint="leave --set, --port and --runtime out, or choose another --name",

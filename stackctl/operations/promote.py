@@ -79,7 +79,7 @@ def promote(
         held.enter_context(target.stack.locked())
         census, size = _look(origin, target)
         before = target.stack.manifest()
-        if before is None:
+        if before is None or not before.deployed_at:
             deploy_locked(
                 target.stack, target.scenario, target.effective, target.runtime,
                 progress=progress, timeout=timeout,

@@ -64,7 +64,7 @@ def restore(
     secrets = _secrets(archive, wishes.passphrase)
     with site.stack.locked():
         before = site.stack.manifest()
-        if before is None:
+        if before is None or not before.deployed_at:
             _refuse_without_room(archive, site)
             for name, value in secrets.items():
                 site.stack.secrets.take(name, value)

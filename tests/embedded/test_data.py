@@ -228,9 +228,8 @@ class TestSQLite(LocalStore):
         self, deployed: Deployed, backup: Path, restored: tuple[User, str]
     ) -> None:
         user, name = restored
-        process = user.start(
-            "restore", str(backup), "--name", name, "--port", str(port := free_port())
-        )
+        command = ("restore", str(backup), "--name", name, "--port", str(port := free_port()))
+        process = user.start(*command)
         stack = user.stack(name)
 
         def status() -> str:
@@ -244,7 +243,7 @@ class TestSQLite(LocalStore):
         refused = user.run("deploy", "scenario-3b", "--name", name, "--port", str(port))
         assert refused.returncode == 2
         assert "half restored" in refused.stderr
-        user.ok("restore", str(backup), "--name", name)
+        user.ok(*command)
         assert user.show(name)["state"] == "running"
         shutil.copy(user.state(deployed.name), user.state(name))
         user.client("read", name)
