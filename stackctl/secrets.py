@@ -19,6 +19,8 @@ from stackctl.errors import BadSecret, MachineError
 
 # 32 bytes: 256 bits, URL-safe.
 _BYTES = 32
+# A file that is on its way; a kill may leave it.
+PART = ".part"
 _KEY_CHARACTERS = re.compile(r"[A-Za-z0-9_-]{3,128}")
 
 
@@ -103,10 +105,7 @@ class SecretFolder:
             for name in missing:
                 self._write(name, generate(name))
         except OSError as error:
-            raise MachineError(
-                f"secrets cannot be written to {self.path}: {error.strerror}",
-                hint="free some space, or make the folder writable",
-            ) from error
+            raise self._cannot_write(error) from error
         return missing
 
     def read(self, name: str) -> Secret:
@@ -182,19 +181,33 @@ class SecretFolder:
         return [form for value in found if len(value) >= 4 for form in _forms(value)]
 
     def write(self, name: str, value: str) -> None:
-        """Write a file derived from secrets, such as credentials in a client's own format.
+        """Write a file, in place of one that is there: at every moment one of both is whole.
 
         Raises:
             MachineError: The folder cannot be written.
         """
         try:
-            (self.path / name).unlink(missing_ok=True)
-            self._write(name, value)
+            (self.path / PART).unlink(missing_ok=True)
+            self._write(PART, value)
         except OSError as error:
-            raise MachineError(
-                f"secrets cannot be written to {self.path}: {error.strerror}",
-                hint="free some space, or make the folder writable",
-            ) from error
+            raise self._cannot_write(error) from error
+        self.rename(PART, name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Let the file `name` take the place of `new`, for good when this returns.
+
+        Raises:
+            MachineError: The folder cannot be written.
+        """
+        try:
+            (self.path / name).replace(self.path / new)
+            folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise self._cannot_write(error) from error
 
     def take(self, name: str, value: str) -> None:
         """Write a secret that has no file yet; one that has is left as it is.
@@ -210,10 +223,7 @@ class SecretFolder:
             if not os.path.lexists(self.path / name):
                 self._write(name, value)
         except OSError as error:
-            raise MachineError(
-                f"secrets cannot be written to {self.path}: {error.strerror}",
-                hint="free some space, or make the folder writable",
-            ) from error
+            raise self._cannot_write(error) from error
 
     def forget(self, name: str) -> None:
         """Delete one secret, and the folder where nothing else is in it."""
@@ -253,6 +263,12 @@ class SecretFolder:
                 raise BadSecret(
                     folder, f"others can read it (mode {mode:04o})", f"run: chmod 700 '{folder}'"
                 )
+
+    def _cannot_write(self, error: OSError) -> MachineError:
+        return MachineError(
+            f"secrets cannot be written to {self.path}: {error.strerror}",
+            hint="free some space, or make the folder writable",
+        )
 
     def _write(self, name: str, value: str) -> None:
         handle = os.open(self.path / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

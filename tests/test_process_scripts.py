@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from pymysql.converters import escape_string  # type: ignore[import-untyped]
+from pymysql.converters import escape_string
 
 from stackctl import scenario
 from stackctl.render import Bundle, Component

@@ -1,16 +1,26 @@
-"""`stackctl secrets`: make, list and check the secrets of a scenario's stack."""
+"""`stackctl secrets`: make, list, check and rotate secrets."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackctl.cli.options import Name, ScenarioName, Set, home, scenario_and_settings
+from stackctl.cli.options import (
+    Name,
+    ScenarioName,
+    Set,
+    as_deployed,
+    complete_stack,
+    deployed,
+    home,
+    runtime_of,
+    scenario_and_settings,
+)
 
 if TYPE_CHECKING:
     from stackctl.secrets import SecretFolder
 
-app = typer.Typer(help="Make, list and check secrets.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, check and rotate secrets.", no_args_is_help=True)
 
 
 def _folder_and_names(
@@ -43,19 +53,65 @@ def list_(scenario: ScenarioName, given: Set = None, name: Name = None) -> None:
     from rich.table import Table
 
     from stackctl.console import out
+    from stackctl.handover import open_names
 
     folder, names = _folder_and_names(scenario, given, name)
     table = Table("secret", "mode", "age", "state", box=None, pad_edge=False)
+    changing = open_names(folder)
     for state in folder.states(names):
+        told = state.problem or ("rotation cut short" if state.name in changing else "ok")
         age = f"{(datetime.now(UTC) - state.changed).days} d" if state.changed else ""
-        table.add_row(state.name, state.mode, age, state.problem or "ok")
+        table.add_row(state.name, state.mode, age, told)
     out().print(table)
 
 
 @app.command("check")
 def check(scenario: ScenarioName, given: Set = None, name: Name = None) -> None:
     """Check every secret of a scenario; the first bad one ends with exit code 2."""
+    from stackctl.errors import BadSecret
+    from stackctl.handover import open_names
+
     folder, names = _folder_and_names(scenario, given, name)
     for entry in names:
         folder.read(entry)
+    for entry in open_names(folder):
+        hint = f"end it: stackctl secrets rotate --stack {folder.path.name}"
+        raise BadSecret(folder.path / entry, "its rotation was cut short", hint)
     typer.echo(f"{len(names)} secrets are good")
+
+
+@app.command("rotate")
+def rotate(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="which secrets; all where none is given", metavar="[NAME]..."),
+    ] = None,
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            "--stack",
+            help="which stack; the only one where not given",
+            autocompletion=complete_stack,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(help="seconds for the services to become ready", min=1)
+    ] = 180,
+) -> None:
+    """Give secrets of a running stack new values, and prove that the old ones are void.
+
+    The servers are started anew. A rotation that was cut short is ended by the next one.
+    """
+    from stackctl.console import say
+    from stackctl.operations.rotate import rotate as rotate_secrets
+    from stackctl.operations.site import Site
+
+    found, manifest = deployed(stack)
+    site = Site(found, *as_deployed(found, manifest), runtime_of(manifest))
+    done = rotate_secrets(site, names or [], timeout=timeout, progress=say)
+    if done.copied:
+        say("clients that hold copies of the S3 keys need the new ones; see: stackctl env")
+    if done.resumed:
+        say("this ended a rotation that was cut short, and began no other")
+    for name in done.names:
+        typer.echo(name)

@@ -53,6 +53,10 @@ def _verb(name: str) -> tuple[bool, Verb]:
         from stackctl.courier import foreign
 
         return True, foreign.rows_out
+    if name.startswith("password-"):
+        from stackctl.courier import passwords
+
+        return False, passwords.VERBS[name]
     if name.startswith("files-"):
         from stackctl.courier import filestore
 

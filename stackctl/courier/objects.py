@@ -94,22 +94,40 @@ def clear(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, int]:
     return {"objects": count}
 
 
+def taken(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[bool]]:
+    """Which of `keys`, pairs of access key and secret key, the store takes: `{"taken": [true]}`."""
+    return {"taken": [_opens(job["bucket"], *keys) for keys in job["keys"]]}
+
+
 VERBS: dict[str, Verb] = {
     "objects-measure": measure,
     "objects-out": write_all,
     "objects-in": read_all,
     "objects-clear": clear,
+    "objects-taken": taken,
 }
 
 
-def _client() -> Any:
+def _client(**keys: str) -> Any:
     endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL")
     style = {"addressing_style": "path"} if endpoint else {}
     return boto3.client(
         "s3",
         endpoint_url=endpoint,
         config=Config(s3=style, max_pool_connections=_AT_ONCE + 2, retries={"mode": "standard"}),
+        **keys,
     )
+
+
+def _opens(bucket: str, access: str, secret: str) -> bool:
+    client = _client(aws_access_key_id=access, aws_secret_access_key=secret)
+    try:
+        client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403):
+            return False
+        raise CourierError(f"bucket {bucket} cannot be listed: {error}") from error
+    return True
 
 
 def _listed(client: Any, bucket: str) -> Iterator[tuple[str, int, float]]:

@@ -15,7 +15,7 @@ from stackctl import __version__, locations
 from stackctl.archive import Archive, Writer, layout, writing
 from stackctl.errors import BadArchive, StackctlError
 from stackctl.operations.deploy import bundle_files
-from stackctl.operations.preflight import refuse_half_done
+from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
 from stackctl.operations.site import Site
 from stackctl.operations.transfer import Meter, require_room
 from stackctl.operations.use import refuse_stopped
@@ -68,6 +68,7 @@ def backup_locked(site: Site, path: Path, *, passphrase: str = "", meter: Meter)
     manifest = stack.require_manifest()
     stack.refuse_copy(manifest)
     refuse_half_done(manifest)
+    refuse_half_rotated(stack)
     refuse_stopped(stack, manifest, site.runtime)
     if path.exists():
         raise BadArchive(path, "there is a file of that name", hint="choose another with --output")

@@ -16,6 +16,7 @@ from stackctl.operations.preflight import (
     check_data_folder,
     refuse_another_store,
     refuse_half_done,
+    refuse_half_rotated,
     refuse_moved_artifacts,
     refuse_older_mlflow,
     refuse_own_folders,
@@ -58,6 +59,7 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
             hint="choose another name with --set name=NAME; its data stays where it is",
         )
     refuse_half_done(manifest)
+    refuse_half_rotated(stack)
     refuse_older_mlflow(manifest, effective)
     refuse_moved_artifacts(stack, scenario)
     changed = _changed_settings(stack, manifest, effective)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import BinaryIO, Protocol
 
 from stackctl import locations
-from stackctl.operations.preflight import refuse_half_done
+from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
 from stackctl.operations.site import Site
 from stackctl.operations.use import refuse_stopped
 from stackctl.stores import tree
@@ -58,6 +58,7 @@ class StackOrigin:
         manifest = stack.require_manifest()
         stack.refuse_copy(manifest)
         refuse_half_done(manifest)
+        refuse_half_rotated(stack)
         refuse_stopped(stack, manifest, runtime)
         runtime.sweep(stack)
         return self.site.scenario.backend_store.census(self.site)

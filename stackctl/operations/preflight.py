@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stackctl.errors import BadSetting, MachineError, PortTaken, UserError
+from stackctl.handover import open_names
 from stackctl.render import Bundle
 from stackctl.runtimes.base import Observed
 from stackctl.scenario import Scenario
@@ -200,6 +201,19 @@ def refuse_half_done(manifest: Manifest | None) -> None:
             f"the data of stack {manifest.name!r} is half {what}",
             hint=f"run the same stackctl {command} again, with --name {manifest.name}; "
             f"or give it up: stackctl remove {manifest.name} --volumes",
+        )
+
+
+def refuse_half_rotated(stack: Stack) -> None:
+    """Which value a service takes is not clear while a rotation of secrets is cut short.
+
+    Raises:
+        UserError: It is.
+    """
+    if names := open_names(stack.secrets):
+        raise UserError(
+            f"the rotation of {', '.join(names)} of stack {stack.name!r} was cut short",
+            hint=f"end it first: stackctl secrets rotate --stack {stack.name}",
         )
 
 

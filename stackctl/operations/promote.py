@@ -16,7 +16,7 @@ from stackctl import locations, readiness
 from stackctl.errors import MachineError, UserError
 from stackctl.operations.deploy import deploy_locked
 from stackctl.operations.origins import Origin
-from stackctl.operations.preflight import refuse_half_done
+from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
 from stackctl.operations.site import Site
 from stackctl.operations.transfer import Meter
 from stackctl.operations.use import refuse_stopped
@@ -103,6 +103,7 @@ def _look(origin: Origin, target: Site) -> tuple[Census, int]:
 def _refuse_content(target: Site) -> None:
     manifest = target.stack.require_manifest()
     refuse_half_done(manifest)
+    refuse_half_rotated(target.stack)
     refuse_stopped(target.stack, manifest, target.runtime)
     empty = target.scenario.backend_store.census(target).empty
     if not empty or target.scenario.artifact_store.measure(target):

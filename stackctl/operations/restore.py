@@ -15,7 +15,7 @@ from stackctl.archive import Archive, layout
 from stackctl.errors import BadArchive, MachineError, UserError
 from stackctl.operations.backup import backup_locked
 from stackctl.operations.deploy import deploy_locked
-from stackctl.operations.preflight import refuse_older_mlflow
+from stackctl.operations.preflight import refuse_half_rotated, refuse_older_mlflow
 from stackctl.operations.site import Site
 from stackctl.operations.transfer import Meter, require_room
 from stackctl.operations.use import refuse_stopped
@@ -64,6 +64,7 @@ def restore(
     secrets = _secrets(archive, wishes.passphrase)
     with site.stack.locked():
         before = site.stack.manifest()
+        refuse_half_rotated(site.stack)
         if before is None or not before.deployed_at:
             _refuse_without_room(archive, site)
             for name, value in secrets.items():

@@ -144,8 +144,24 @@ class Runtime(Protocol):
     def obtain_images(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
         """Build, pull or prepare what is not there."""
 
-    def start(self, stack: Stack, bundle: Bundle, *, timeout: float, progress: Progress) -> None:
-        """Make the stack what the bundle says, and wait until every service is settled."""
+    def start(
+        self,
+        stack: Stack,
+        bundle: Bundle,
+        *,
+        timeout: float,
+        progress: Progress,
+        only: Sequence[str] = (),
+    ) -> None:
+        """Make the stack what the bundle says, and wait until every service is settled.
+
+        Args:
+            stack: Which.
+            bundle: Whose files are in the stack's folder.
+            timeout: Seconds.
+            progress: Told of each service.
+            only: These services, where it is not all; others may be started too.
+        """
 
     def restore(self, stack: Stack) -> None:
         """Start what the files in the stack's folder say, and do not wait for it."""

@@ -46,11 +46,18 @@ class Compose:
             *words,
         ]  # fmt: skip
 
-    def up(self, stack: Stack, *, wait_timeout: int) -> list[str]:
-        """Start, and wait until every service is healthy or, if a one-shot, has ended well."""
+    def up(self, stack: Stack, only: Sequence[str] = (), *, wait_timeout: int) -> list[str]:
+        """Start, and wait until every service is healthy or, if a one-shot, has ended well.
+
+        Args:
+            stack: Whose.
+            only: These services alone; all where it is empty.
+            wait_timeout: Seconds.
+        """
         return self.arguments(
             stack, "up", "--detach", "--wait", "--wait-timeout", str(wait_timeout),
             "--no-build", "--pull", "never", "--remove-orphans",
+            *(["--no-deps", *only] if only else []),
         )  # fmt: skip
 
     def start(self, stack: Stack) -> list[str]:

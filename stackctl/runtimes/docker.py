@@ -216,7 +216,15 @@ class Docker:
                     service.image, verb, redact(output, stack.secrets.values())
                 )
 
-    def start(self, stack: Stack, bundle: Bundle, *, timeout: float, progress: Progress) -> None:
+    def start(
+        self,
+        stack: Stack,
+        bundle: Bundle,
+        *,
+        timeout: float,
+        progress: Progress,
+        only: Sequence[str] = (),
+    ) -> None:
         """Make the stack what its files say, and wait until every service is settled.
 
         Raises:
@@ -236,14 +244,15 @@ class Docker:
                     progress(f"{state.name}: {text} ({time.monotonic() - begin:.1f} s)")
 
         code, output = self._run(
-            self.compose.up(stack, wait_timeout=max(1, int(timeout))), meanwhile=tell
+            self.compose.up(stack, only, wait_timeout=max(1, int(timeout))), meanwhile=tell
         )
         tell()
         states = self.observe(stack).services
         failed = [
             service.name
             for service in bundle.services
-            if service.name not in states or not states[service.name].settled
+            if (not only or service.name in only)
+            and (service.name not in states or not states[service.name].settled)
         ]
         if code or failed:
             raise self._failure(stack, states, failed, output)

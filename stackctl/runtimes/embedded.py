@@ -118,7 +118,15 @@ class Embedded:
                 original = components.find_all()[name]
                 components.copy(original, components.for_user(original, user))
 
-    def start(self, stack: Stack, bundle: Bundle, *, timeout: float, progress: Progress) -> None:
+    def start(
+        self,
+        stack: Stack,
+        bundle: Bundle,
+        *,
+        timeout: float,
+        progress: Progress,
+        only: Sequence[str] = (),
+    ) -> None:
         """Make the stack what its files say, and wait until every service is settled.
 
         Raises:
@@ -138,7 +146,8 @@ class Embedded:
                     told[state.name] = str(state)
                     progress(f"{state.name}: {state} ({time.monotonic() - begin:.1f} s)")
             failed = [s.name for s in bundle.services
-                      if s.name not in states or not states[s.name].settled]  # fmt: skip
+                      if (not only or s.name in only)
+                      and (s.name not in states or not states[s.name].settled)]  # fmt: skip
             if not failed:
                 return
             notes = services.notes(stack)

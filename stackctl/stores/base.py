@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from stackctl.stores.credentials import Credential
+
 if TYPE_CHECKING:
     from stackctl.operations.site import Site
+    from stackctl.settings import Settings
 
 Note = Callable[[str], None]
 
@@ -128,6 +131,10 @@ class BackendStore:
             relocations: Pairs of an old and a new beginning of artifact locations.
         """
 
+    def credentials(self) -> list[Credential]:
+        """What it asks for."""
+        return []
+
     def keeps(self, path: str) -> bool:
         """A path below the artifact root is this store's own, and no artifact."""
         return False
@@ -173,3 +180,7 @@ class ArtifactStore:
     def clear(self, site: "Site") -> None:
         """Delete every artifact."""
         raise NotImplementedError
+
+    def credentials(self, settings: "Settings") -> list[Credential]:
+        """What it asks for."""
+        return []

@@ -1,9 +1,11 @@
 """MySQL as a service of the stack."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from stackctl.errors import MachineError
 from stackctl.stores.base import Entry, Note
+from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, another, copy
 
 if TYPE_CHECKING:
@@ -46,3 +48,36 @@ class MySQL(Database):
                 copy(content, pipe.stdin)
                 pipe.stdin.close()
                 pipe.stdout.read()
+
+    def credentials(self) -> list[Credential]:
+        """The passwords of users `mlflow` and `root`."""
+        return [DatabasePassword("mysql"), RootPassword()]
+
+
+class RootPassword(Credential):
+    """The password of MySQL's root, who comes by the server's own socket alone."""
+
+    names = ("mysql_root_password",)
+    service = "mysql"
+    servers_use_it = False
+    needs_old = True
+
+    def change(self, site: "Site", old: Sequence[str] | None, new: Sequence[str]) -> None:
+        """As root."""
+        if self._opens(site, new[0]) or (old and self._opens(site, old[0], new[0])):
+            return
+        raise MachineError(
+            "MySQL takes none of root's passwords that stackctl knows",
+            hint=f"put the one that it takes into {site.stack.secrets.path / self.names[0]}",
+        )
+
+    def taken(self, site: "Site", values: Sequence[Sequence[str]]) -> list[bool]:
+        """As MySQL says."""
+        return [self._opens(site, value) for (value,) in values]
+
+    def _opens(self, site: "Site", password: str, new: str = "") -> bool:
+        """It is root's password, who then has `new`, where there is one."""
+        with site.within("mysql", "mysql-root.sh") as pipe:
+            pipe.stdin.write(f"{password}\n{new}\n".encode())
+            pipe.stdin.flush()
+            return pipe.stdout.read().strip() == b"yes"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from stackctl.stores.base import Entry, Note
+from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, copy, single
 
 if TYPE_CHECKING:
@@ -27,3 +28,7 @@ class PostgreSQL(Database):
         """Replace the database in one transaction."""
         with site.within("postgres", "postgres-load.sh") as pipe:
             copy(single(entries, _NAME), pipe.stdin)
+
+    def credentials(self) -> list[Credential]:
+        """The password of role `mlflow`."""
+        return [DatabasePassword("postgres")]

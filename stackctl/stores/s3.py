@@ -2,16 +2,18 @@
 
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, cast
 from urllib.parse import quote, unquote
 
 from stackctl.courier import NOTES
 from stackctl.stores.base import ArtifactStore, Entry, Note
+from stackctl.stores.credentials import Credential
 
 if TYPE_CHECKING:
     from stackctl.operations.site import Site
+    from stackctl.settings import Settings
 
 _ROOT = "artifacts"
 _ELSEWHERE = "bucket"
@@ -63,6 +65,31 @@ class S3(ArtifactStore):
     def clear(self, site: "Site") -> None:
         """Delete every object."""
         site.ask("objects-clear", bucket=site.settings.bucket)
+
+    def credentials(self, settings: "Settings") -> list[Credential]:
+        """The keys of the bucket."""
+        return [Keys(external=settings.object_store == "external")]
+
+
+class Keys(Credential):
+    """Access key and secret key, which the stack's own object store reads when it starts."""
+
+    names = ("s3_access_key", "s3_secret_key")
+
+    def __init__(self, *, external: bool) -> None:
+        self.service, self.from_start = ("", False) if external else ("objects", True)
+        self.foreign = (
+            ("the object store is external, and its keys are made there",
+             "make a new key there, put it into the files of these names, then run stackctl remove "
+             "and stackctl deploy, which keep the data")
+            if external
+            else None
+        )  # fmt: skip
+
+    def taken(self, site: "Site", values: Sequence[Sequence[str]]) -> list[bool]:
+        """As the object store says."""
+        answer = site.ask("objects-taken", bucket=site.settings.bucket, keys=list(values))
+        return list(answer["taken"])
 
 
 def _place(key: str) -> tuple[str, str]:
