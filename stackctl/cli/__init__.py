@@ -18,6 +18,7 @@ from stackctl.cli import (
     drill,
     env,
     example,
+    gc,
     logs,
     plan,
     promote,
@@ -57,6 +58,7 @@ app.add_typer(backup.app, name="backup")
 app.command()(restore.restore)
 app.command()(drill.drill)
 app.command()(promote.promote)
+app.command()(gc.gc)
 app.command()(doctor.doctor)
 app.add_typer(secrets.app, name="secrets")
 app.callback()(Global.callback)

@@ -57,6 +57,10 @@ def _verb(name: str) -> tuple[bool, Verb]:
         from stackctl.courier import passwords
 
         return False, passwords.VERBS[name]
+    if name.startswith("garbage-"):
+        from stackctl.courier import garbage
+
+        return False, garbage.VERBS[name]
     if name.startswith("files-"):
         from stackctl.courier import filestore
 

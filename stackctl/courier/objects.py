@@ -28,13 +28,13 @@ _PARTS = 9_000
 
 def measure(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, int]:
     """How many objects there are, and their size: `{"objects": 2, "bytes": 5}`."""
-    sizes = [size for _, size, _ in _listed(_client(), job["bucket"])]
+    sizes = [size for _, size, _ in listed(connected(), job["bucket"])]
     return {"objects": len(sizes), "bytes": sum(sizes)}
 
 
 def write_all(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
     """Every object of `bucket`, as tar members named by their keys."""
-    client, gone = _client(), []
+    client, gone = connected(), []
     with (
         tarfile.open(fileobj=out, mode="w|", bufsize=_CHUNK, format=tarfile.PAX_FORMAT) as tar,
         ThreadPoolExecutor(_AT_ONCE) as pool,
@@ -58,8 +58,8 @@ def read_all(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> dict[str,
 
     With `{"skip": true}` an object that is there with the same size is left as it is.
     """
-    client, bucket = _client(), job["bucket"]
-    there = {key: size for key, size, _ in _listed(client, bucket)} if job.get("skip") else {}
+    client, bucket = connected(), job["bucket"]
+    there = {key: size for key, size, _ in listed(client, bucket)} if job.get("skip") else {}
     count = size = 0
     with (
         tarfile.open(fileobj=source, mode="r|", bufsize=_CHUNK) as tar,
@@ -86,8 +86,8 @@ def read_all(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> dict[str,
 
 def clear(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, int]:
     """Delete every object of `bucket`."""
-    client, count = _client(), 0
-    for key, _, _ in list(_listed(client, job["bucket"])):
+    client, count = connected(), 0
+    for key, _, _ in list(listed(client, job["bucket"])):
         # One at a time: not every store knows the call for many.
         client.delete_object(Bucket=job["bucket"], Key=key)
         count += 1
@@ -108,7 +108,8 @@ VERBS: dict[str, Verb] = {
 }
 
 
-def _client(**keys: str) -> Any:
+def connected(**keys: str) -> Any:
+    """A client of the stack's object store; with its own keys, where no others are given."""
     endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL")
     style = {"addressing_style": "path"} if endpoint else {}
     return boto3.client(
@@ -120,7 +121,7 @@ def _client(**keys: str) -> Any:
 
 
 def _opens(bucket: str, access: str, secret: str) -> bool:
-    client = _client(aws_access_key_id=access, aws_secret_access_key=secret)
+    client = connected(aws_access_key_id=access, aws_secret_access_key=secret)
     try:
         client.list_objects_v2(Bucket=bucket, MaxKeys=1)
     except ClientError as error:
@@ -130,10 +131,11 @@ def _opens(bucket: str, access: str, secret: str) -> bool:
     return True
 
 
-def _listed(client: Any, bucket: str) -> Iterator[tuple[str, int, float]]:
-    """Key, size in bytes and time of change of each object."""
+def listed(client: Any, bucket: str, prefix: str = "") -> Iterator[tuple[str, int, float]]:
+    """Key, size in bytes and time of change of each object whose key begins with `prefix`."""
+    pages = client.get_paginator("list_objects_v2")
     try:
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for page in pages.paginate(Bucket=bucket, Prefix=prefix):
             for found in page.get("Contents", ()):
                 yield found["Key"], found["Size"], found["LastModified"].timestamp()
     except ClientError as error:
@@ -145,7 +147,7 @@ def _fetched(
 ) -> Iterator[tuple[str, float, tuple[int, BinaryIO] | None]]:
     """Each object in the listing's order, small ones asked for ahead; None where it is gone."""
     waiting: deque[tuple[str, float, Future[tuple[int, BinaryIO] | None]]] = deque()
-    for key, size, modified in _listed(client, bucket):
+    for key, size, modified in listed(client, bucket):
         fetch = _fetch_whole if size <= _SMALL else _fetch
         waiting.append((key, modified, pool.submit(fetch, client, bucket, key)))
         while len(waiting) >= _AT_ONCE or (waiting and size > _SMALL):

@@ -16,7 +16,7 @@ from tests.conftest import Call
 
 COMMANDS = [
     "scenarios", "config", "render", "plan", "deploy", "show", "env", "open", "example", "smoke",
-    "logs", "remove", "restore", "drill", "promote", "doctor", "backup", "secrets",
+    "logs", "remove", "restore", "drill", "promote", "gc", "doctor", "backup", "secrets",
 ]  # fmt: skip
 HEAVY = [
     "mlflow",

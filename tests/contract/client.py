@@ -1,13 +1,15 @@
 """What a user's program does, with the real MLflow client: `client.py VERB STATE`.
 
 It runs in a process of its own, whose environment is what `stackctl env` printed. `write` and
-`log` keep in STATE what the server acknowledged, `read` compares it with what is there.
+`log` keep in STATE what the server acknowledged, `read` compares it with what is there. `litter`
+deletes some of what it made, `tidied` looks whether that and no more is gone for good.
 """
 
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,10 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+# An experiment is a folder there, and goes with all that is in it; its id is as long as no other's.
+_FILE_STORE_DIGITS = 18
 
 
 def write(state: Path) -> None:
@@ -136,7 +142,111 @@ def whole(state: Path) -> None:
             assert text == artifact.removesuffix(".txt"), artifact
 
 
-if __name__ == "__main__":
-    {"write": write, "read": read, "log": log, "crowd": crowd, "whole": whole}[sys.argv[1]](
-        Path(sys.argv[2])
+def litter(state: Path) -> None:
+    import mlflow
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    client = mlflow.MlflowClient()
+
+    def run(experiment: str) -> str:
+        mlflow.set_experiment(experiment)
+        with mlflow.start_run() as made:
+            mlflow.log_metric("m", 1.0)
+            mlflow.log_text(experiment, "a/b.txt")
+        return str(made.info.run_id)
+
+    ids = {"kept": run("litter"), "gone": run("litter"), "registered": run("litter")}
+    experiment = client.get_run(ids["kept"]).info.experiment_id
+    for name in ("old", "half"):
+        ids[f"{name} run"] = run(name)
+        with mlflow.start_span(name):
+            pass
+        ids[name] = client.get_run(ids[f"{name} run"]).info.experiment_id
+    mlflow.flush_trace_async_logging()
+    # The last was never deleted itself.
+    for name, place in {
+        "kept model": experiment,
+        "gone model": experiment,
+        "old model": ids["old"],
+    }.items():
+        model = client.create_logged_model(place, name=name.replace(" ", "-"))
+        files = Path(os.environ["CLIENT_TMP"], "model")
+        files.mkdir(exist_ok=True)
+        (files / "weights.txt").write_text(name)
+        client.log_model_artifacts(model.model_id, str(files))
+        client.finalize_logged_model(model.model_id, "READY")
+        ids[name] = model.model_id
+    client.create_registered_model("litter")
+    source = client.get_run(ids["registered"]).info.artifact_uri
+    client.create_model_version("litter", f"{source}/a", ids["registered"])
+    # What is in its folder and not its own may be another stack's, in a bucket that both use.
+    location = client.get_experiment(ids["old"]).artifact_location
+    stranger = get_artifact_repository(f"{location}/stranger")
+    stranger.log_artifact(str(files / "weights.txt"))  # type: ignore[no-untyped-call]
+    places = {name: f"{client.get_run(ids[name]).info.artifact_uri}/a/b.txt"
+              for name in ("gone", "old run")}  # fmt: skip
+    for name in ("gone model", "old model"):
+        model = client.get_logged_model(ids[name])
+        places[name] = f"{model.artifact_location}/weights.txt"
+    for name in ("gone", "registered"):
+        client.delete_run(ids[name])
+    client.delete_logged_model(ids["gone model"])
+    for name in ("old", "half"):
+        client.delete_experiment(ids[name])
+    # It is in an experiment that is deleted, and is not.
+    client.restore_run(ids["half run"])
+    stays = (
+        {}
+        if len(ids["old"]) == _FILE_STORE_DIGITS
+        else {f"{location}/stranger/weights.txt": "old model"}
     )
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({**known, "ids": ids, "places": places, "stays": stays}))
+
+
+def refused(ask: Callable[[str], object], what: str) -> str:
+    """The code with which MLflow refuses it; "" where it does not."""
+    import mlflow
+
+    try:
+        ask(what)
+    except mlflow.exceptions.MlflowException as error:
+        return str(error.error_code)
+    return ""
+
+
+def tidied(state: Path) -> None:
+    import mlflow
+
+    client, known = mlflow.MlflowClient(), json.loads(state.read_text())
+    ids = known["ids"]
+    for name, find in {
+        "gone": client.get_run, "old run": client.get_run, "old": client.get_experiment,
+        "gone model": client.get_logged_model,
+    }.items():  # fmt: skip
+        assert refused(find, ids[name]) == "RESOURCE_DOES_NOT_EXIST", name
+    # An object store may go on to list folders that hold nothing.
+    for place in known["places"].values():
+        assert refused(mlflow.artifacts.load_text, place), place
+    # The file store puts a deleted experiment elsewhere, where nobody finds its artifacts.
+    client.restore_experiment(ids["half"])
+    for name, text in {"kept": "litter", "registered": "litter", "half run": "half"}.items():
+        assert client.get_run(ids[name]).data.metrics == {"m": 1.0}, name
+        uri = client.get_run(ids[name]).info.artifact_uri
+        assert mlflow.artifacts.load_text(f"{uri}/a/b.txt") == text, name
+    place = client.get_logged_model(ids["kept model"]).artifact_location
+    for uri, text in {**known["stays"], f"{place}/weights.txt": "kept model"}.items():
+        assert mlflow.artifacts.load_text(uri) == text, uri
+
+
+if __name__ == "__main__":
+    doings = {
+        "write": write,
+        "read": read,
+        "log": log,
+        "crowd": crowd,
+        "whole": whole,
+        "litter": litter,
+        "tidied": tidied,
+    }
+    doings[sys.argv[1]](Path(sys.argv[2]))

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from tests.contract.driving import ONE_WORKER, Deployed
 from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
+from tests.contract.test_garbage import Garbage
 from tests.docker.machine import DockerMachine
 
 DYING = Path(__file__).with_name("dying.py")
@@ -179,7 +180,9 @@ class Rotation:
         assert "nothing to do" in deployed.deploy()
 
 
-class TestEmbedded(Rotation):
+class TestEmbedded(Rotation, Garbage):
+    """With what comes after it: programs beside the stores have the new values."""
+
     removed = True
     runtime = "embedded"
     scenario = "scenario-5"
