@@ -12,7 +12,7 @@ help:
 	@echo "make deploy     install, then stackctl deploy $(SCENARIO)"
 	@echo "make test       every test; those that need Docker start a throwaway engine where none answers"
 	@echo "make test-unit  the tests that need no Docker"
-	@echo "make test-matrix  every example on every scenario, half an hour"
+	@echo "make test-matrix  every example on every scenario, and more; an hour"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff, with changes"
 	@echo "make lock       resolve the server image's lock files anew"
@@ -41,7 +41,7 @@ test-unit: $(VENV)/.dev
 		browser testing examples/test_examples.py courier/databases)
 
 test-matrix: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests/examples tests/contract
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests/examples tests/contract tests/embedded
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from stackctl.courier.database import migrate
-from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
+from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
+from tests.contract.machine import Machine
 
 CONTENT = Path(__file__).parent.parent / "contract" / "content.py"
 # The schema of MLflow 2.22.2.
@@ -107,6 +108,35 @@ class TestDatabase:
         assert "half promoted" in refused.stderr
         user.ok("promote", deployed.name, "--to", *deploy[1:])
         assert tell(user, name) == tell(user, deployed.name)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("deployed", ["scenario-3b", "scenario-5", "scenario-5-mysql"],
+                         indirect=True, scope="class")  # fmt: skip
+class TestEveryDatabase:
+    """What a seed draws is the same after every journey."""
+
+    settings: ClassVar = ONE_WORKER
+
+    def test_backup_and_restore(self, deployed: Deployed, names: list[str], tmp_path: Path) -> None:
+        user, name = deployed.user, names[0]
+        scatter(user, deployed.name, SEEDS[deployed.scenario])
+        user.ok("backup", deployed.name, "-o", str(tmp_path / "a.tar"))
+        user.ok("restore", str(tmp_path / "a.tar"), "--name", name, "--port", str(free_port()))
+        assert tell(user, name) == tell(user, deployed.name)
+
+    def test_there_and_back(self, deployed: Deployed, machine: Machine, names: list[str]) -> None:
+        there, back = names
+        user = deployed.user.having(machine.equipment("scenario-5-mysql"))
+        scatter(user, deployed.name, SEEDS[deployed.scenario] + 10)
+        promote(user, OTHER[deployed.scenario], there, deployed.name)
+        promote(user, deployed.scenario, back, there)
+        assert tell(user, back) == tell(user, there) == tell(user, deployed.name)
+
+
+SEEDS = {"scenario-3b": 3, "scenario-5": 4, "scenario-5-mysql": 5}
+OTHER = {"scenario-3b": "scenario-5-mysql", "scenario-5": "scenario-3b",
+         "scenario-5-mysql": "scenario-5"}  # fmt: skip
 
 
 class TestFiles:
