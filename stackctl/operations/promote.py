@@ -125,11 +125,12 @@ def _fill(
 ) -> tuple[dict[str, int], int]:
     stack, scenario, runtime = target.stack, target.scenario, target.runtime
     manifest = stack.require_manifest()
-    stack.save(manifest.with_(status=STATUS))
     runtime.sweep(stack)
     bundle = render(scenario, target.effective, target.place)
     if not all(state.settled for state in runtime.observe(stack).services.values()):
         runtime.start(stack, bundle, timeout=timeout, progress=progress)
+    _refuse_another_schema(origin, target, census)
+    stack.save(manifest.with_(status=STATUS))
     runtime.stop(stack, scenario.servers)
     meter.expect(f"promoting {origin.name}: rows", census.bytes)
     sent = _copy_rows(origin, target, census, meter)
@@ -145,15 +146,18 @@ def _fill(
     return {table: int(found["rows"]) for table, found in sent.items() if found["rows"]}, count
 
 
-def _copy_rows(origin: Origin, target: Site, census: Census, meter: Meter) -> dict[str, Any]:
-    """The rows of the origin; returns the number and the digest of each table's."""
+def _refuse_another_schema(origin: Origin, target: Site, census: Census) -> None:
     there = target.scenario.backend_store.census(target).revision
     if census.revision and census.revision != there:
         raise UserError(
             f"{origin.name} has the schema {census.revision}, and stack "
             f"{target.stack.name!r} {there}",
-            hint="first bring the older one to the newer's: stackctl upgrade",
+            hint="first bring the older one to the newer's: stackctl upgrade; nothing was copied",
         )
+
+
+def _copy_rows(origin: Origin, target: Site, census: Census, meter: Meter) -> dict[str, Any]:
+    """The rows of the origin; returns the number and the digest of each table's."""
     with origin.rows(target) as rows, target.courier("rows-in") as taken:
         while chunk := rows.read(_CHUNK):
             taken.stdin.write(chunk)
