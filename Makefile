@@ -41,7 +41,8 @@ test-unit: $(VENV)/.dev
 		browser testing examples/test_examples.py courier/databases)
 
 test-matrix: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests/examples tests/contract tests/embedded
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests/examples tests/contract \
+		tests/embedded tests/docker
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

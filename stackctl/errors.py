@@ -8,6 +8,7 @@ Exit codes are decided here and nowhere else:
 | 1 | a bug in stackctl, or, under `plan --detailed-exitcode`, any error |
 | 2 | the user's input: nothing was changed |
 | 3 | the machine: daemon, disk, port, or a stack that did not become ready |
+| 4 | undone: it failed half-way, and what was there before is back |
 | 130 | interrupted by Ctrl-C |
 """
 
@@ -44,6 +45,12 @@ class MachineError(StackctlError):
     """The machine cannot do what was asked."""
 
     exit_code = 3
+
+
+class Undone(MachineError):
+    """Something failed half-way, and what was there before is back and was checked by use."""
+
+    exit_code = 4
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

@@ -10,7 +10,7 @@ from stackctl.runtimes.base import Runtime, ServiceState
 from stackctl.scenario import Scenario
 from stackctl.secrets import SecretState
 from stackctl.settings import Settings
-from stackctl.stack import Manifest, Stack
+from stackctl.stack import HALF_DONE, Manifest, Stack
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Overview:
 
 def state_of(manifest: Manifest, services: tuple[ServiceState, ...]) -> str:
     """`running`, `starting`, `degraded`, `stopped`, or a status of the manifest."""
-    if manifest.status in ("restoring", "promoting"):
+    if manifest.status in HALF_DONE:
         return manifest.status
     if not services:
         return manifest.status if manifest.status in ("removed", "deploying") else "stopped"

@@ -83,7 +83,9 @@ def plan(
         steps.append(Step("create", "folder", data, "local stores need it"))
     steps += _file_steps(bundle, files)
     for image in dict.fromkeys(service.image for service in bundle.services):
-        if image not in observed.images:
+        if image == bundle.installs and image not in observed.images:
+            steps.append(Step("create", "program", image, "it is not installed"))
+        elif image not in observed.images:
             action = "build" if image == bundle.built_image else "pull"
             steps.append(Step(action, "image", image, "it is not on the daemon"))
     steps += [

@@ -24,7 +24,7 @@ from pydantic import (
 
 from stackctl.errors import BadSetting, UnknownName, UserError
 from stackctl.scenario import Scenario, service_templates
-from stackctl.versions import DEFAULT_IMAGES
+from stackctl.versions import DEFAULT_IMAGES, MLFLOW, OLDEST_MLFLOW, older
 
 PREFIX = "STACKCTL_"
 # Variables of the program, not of a stack.
@@ -102,6 +102,11 @@ class Settings(BaseModel):
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         2, description="worker processes of each MLflow server"
     )
+    mlflow_version: str = Field(
+        MLFLOW,
+        description="MLflow release of the servers; a stack with data gets another one by "
+        "`stackctl upgrade`",
+    )
     job_execution: bool = Field(
         False,
         description="MLflow's server-side jobs (scorers, evaluations); costs 1.5 GB and a start "
@@ -155,6 +160,15 @@ class Settings(BaseModel):
             port = host.rpartition(":")[2] if ":" in host else ""
             if not _HOST.fullmatch(host) or (port and not 1 <= int(port) <= 65535):
                 raise ValueError(f"{host!r} is not HOST or HOST:PORT")
+        return value
+
+    @field_validator("mlflow_version")
+    @classmethod
+    def _mlflow_version(cls, value: str) -> str:
+        if not re.fullmatch(r"\d{1,4}\.\d{1,4}\.\d{1,4}", value):
+            raise ValueError("a release of MLflow has three numbers, such as 3.17.2")
+        if older(value, OLDEST_MLFLOW):
+            raise ValueError(f"the oldest MLflow that stackctl can run is {OLDEST_MLFLOW}")
         return value
 
     @field_validator("images")
@@ -247,6 +261,7 @@ def resolve(
     environment: Mapping[str, str] | None = None,
     dotenv: Path | None = None,
     kept: tuple[Mapping[str, Any], str] = ({}, ""),
+    given_by: str = "--set",
 ) -> Effective:
     """The effective settings of `scenario`.
 
@@ -256,6 +271,7 @@ def resolve(
         environment: `STACKCTL_*` variables; the process's own where None.
         dotenv: A `.env` file, which need not exist.
         kept: Settings of an earlier deploy, which give the next layer, and where they are from.
+        given_by: What the user wrote that became `flags`.
 
     Raises:
         UnknownName: A key that is no setting; the error names the nearest.
@@ -280,7 +296,7 @@ def resolve(
         key, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set {pair!r} has no '='", hint="write --set key=value")
-        put(key.strip(), value, "--set")
+        put(key.strip(), value, given_by)
 
     values.setdefault("name", scenario.name)
     sources.setdefault("name", f"scenario {scenario.name}")

@@ -32,6 +32,8 @@ from stackctl.secrets import SecretFolder
 from stackctl.settings import Settings, stored
 
 STATE_FOLDER = ".stackctl"
+# Of a stack whose stores are neither what they were nor what they are to become.
+HALF_DONE = ("restoring", "promoting", "upgrading")
 
 
 class Busy(MachineError):
@@ -47,8 +49,8 @@ class Manifest:
         scenario: The scenario that was deployed.
         runtime: Where its services run.
         owner: Marks containers, volumes and networks as this stack's; it never changes.
-        status: `deploying`, `deployed`, `removed` (the data is kept); `restoring` or `promoting`
-            where its stores are neither what they were nor what they are to become.
+        status: `deploying`, `deployed`, `removed` (the data is kept); `restoring`, `promoting` or
+            `upgrading` where its stores are neither what they were nor what they are to become.
         settings: The effective settings of the last deploy.
         mlflow: The MLflow version that last ran on the data.
         data: The data folder, where the scenario has one.
@@ -58,6 +60,8 @@ class Manifest:
         home: The home folder from which it was deployed.
         ports: Ports that were chosen for listeners which only the stack itself uses.
         volumes: The folder of each service that keeps data, where that is no volume of Docker.
+        upgrade: While the stack is `upgrading`: the release that is to come, as `to`, and the
+            `archive` of what was there before, once it is whole.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Manifest:
     home: str = ""
     ports: Mapping[str, int] = field(default_factory=dict)
     volumes: Mapping[str, str] = field(default_factory=dict)
+    upgrade: Mapping[str, str] = field(default_factory=dict)
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some values changed."""
@@ -160,10 +165,18 @@ class Home:
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack of a home."""
+    """One stack of a home.
+
+    Attributes:
+        home: Which.
+        name: Its name.
+        files: The folder of its rendered files; another one than `bundle` for what is not yet, or
+            no longer, deployed.
+    """
 
     home: Home
     name: str
+    files: str = "bundle"
 
     @property
     def folder(self) -> Path:
@@ -173,7 +186,7 @@ class Stack:
     @property
     def bundle(self) -> Path:
         """The rendered files."""
-        return self.folder / "bundle"
+        return self.folder / self.files
 
     @property
     def run(self) -> Path:

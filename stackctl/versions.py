@@ -14,7 +14,33 @@ DEFAULT_IMAGES: dict[str, str] = _PINNED["images"]
 POSTGRES_MAJOR: str = DEFAULT_IMAGES["postgres"].rpartition(":")[2].partition(".")[0]
 
 
+# Its schema and its options are the oldest that were tried.
+OLDEST_MLFLOW = "2.22.0"
+
+
 def version_tuple(version: str) -> tuple[int, ...]:
     """`v2.27.1-desktop.1` as (2, 27, 1); () where there is no number."""
     found = re.match(r"v?(\d+(?:\.\d+)*)", version.strip())
     return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def older(one: str, other: str) -> bool:
+    """`one` is a version before `other`; False where either is no version."""
+    first, second = version_tuple(one), version_tuple(other)
+    return bool(first and second) and first < second
+
+
+def requirements(mlflow: str) -> tuple[str, ...]:
+    """What a server of this MLflow release is installed from, as pip understands it.
+
+    Only that of the release that ships is locked, in `requirements.lock`. MLflow 2.22.2 allows
+    SQLAlchemy 2.1, with which it cannot be imported.
+    """
+    text = resources.folder("templates").joinpath("images/mlflow/requirements.in")
+    lines = [line.strip() for line in text.read_text("utf-8").splitlines()]
+    wanted = [
+        f"mlflow[auth]=={mlflow}" if line.startswith("mlflow[") else line
+        for line in lines
+        if line and not line.startswith("#")
+    ]
+    return tuple([*wanted, "sqlalchemy<2.1"] if older(mlflow, MLFLOW) else wanted)

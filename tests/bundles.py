@@ -39,6 +39,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     ("bucket=runs.of-ada",),
     ("region=eu-central-1",),
     ("workers=7",),
+    ("mlflow_version=3.16.0",),
     ("job_execution=true",),
     ("image_flavor=user",),
     ("image_flavor=conda",),

@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.engine.report",
     "tests.engine.fixtures",
     "tests.contract.fixtures",
+    "tests.contract.upgrading",
     "tests.daemon",
 ]
 

@@ -7,7 +7,7 @@ import pytest
 from stackctl.plan import Plan, Step, diff, plan
 from stackctl.render import Bundle
 from stackctl.runtimes.base import Observed, ServiceState
-from tests.bundles import NAMES, bundle
+from tests.bundles import NAMES, bundle, processes
 
 NOTHING = "Nothing to do: the stack is as it should be."
 
@@ -283,3 +283,17 @@ def test_a_setting_that_the_last_deploy_had_otherwise_is_named() -> None:
         "~ change   setting  auth  (basic -> none, from default)",
         "~ change   setting  region  (empty -> eu, from --set)",
     ]
+
+
+def test_a_release_that_is_not_installed_yet_is_part_of_the_plan() -> None:
+    wanted = processes("scenario-3b", "mlflow_version=2.22.2")
+    got = plan(wanted, Observed(), files=files_of(wanted), missing_secrets=[])
+    assert f"+ create   program  {wanted.installs}  (it is not installed)" in str(got)
+    assert "program" not in str(plan(wanted, running(wanted), files={}, missing_secrets=[]))
+
+
+def test_a_stack_runs_when_every_service_is_there_and_settled() -> None:
+    wanted = bundle("scenario-5")
+    assert running(wanted).runs(wanted)
+    assert not Observed().runs(wanted)
+    assert not with_service(running(wanted), "tracking", health="starting").runs(wanted)

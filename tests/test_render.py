@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.bundles import (
     check,
     compose,
     differences,
+    processes,
     readable,
     texts,
     tool,
@@ -66,6 +68,7 @@ SHOWN_VARIANTS = [
     ("scenario-5", "images.tracking=registry.example.org/mlflow:1"),
     ("scenario-5", "job_execution=true workers=4 memory.tracking=6g"),
     ("scenario-3b", "data=/srv/it's $mine"),
+    ("scenario-3b", "mlflow_version=2.22.2 auth=basic"),
 ]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Can not relate snapshot")
@@ -94,6 +97,28 @@ def test_variants_differ_from_their_scenario_as_in_the_snapshot(
     before, after = without(bundle(name), "images/"), without(bundle(name, *words), "images/")
     shown = differences(before, after, name, f"{name} --set {' --set '.join(words)}")
     assert shown == snapshot(name=title(f"{name} {flags}"))
+
+
+@pytest.mark.parametrize("flavor", ["slim", "conda"])
+def test_the_image_of_another_release_is_installed_from_that_alone(flavor: str) -> None:
+    flags = (f"image_flavor={flavor}", "mlflow_version=2.22.2")
+    found = bundle("scenario-5", *flags)
+    wanted = found.files["images/mlflow/requirements.txt"][0].splitlines()
+    assert "mlflow[auth]==2.22.2" in wanted
+    assert "sqlalchemy<2.1" in wanted
+    assert found.built_image.startswith("stackctl-mlflow:2.22.2-")
+    assert "images/mlflow/requirements.lock" not in found.files
+    assert "requirements.lock" not in found.files["images/mlflow/Dockerfile"][0]
+
+
+@pytest.mark.parametrize("make", [bundle, processes])
+def test_a_login_that_would_share_a_table_with_the_runs_is_refused(
+    make: Callable[..., Bundle],
+) -> None:
+    flags = ("auth=basic", "mlflow_version=3.5.1")
+    assert make("scenario-3b", *flags).files
+    with pytest.raises(BadSetting, match=r"auth=basic with PostgreSQL needs MLflow 3\.6\.0"):
+        make("scenario-5", *flags)
 
 
 def test_no_snapshot_is_left_behind() -> None:

@@ -45,6 +45,7 @@ SHOWN_VARIANTS = [
     ("scenario-4", "bind=::1 object_store=minio"),
     ("scenario-5", "job_execution=true workers=4"),
     ("scenario-3b", "data=/srv/it's $mine"),
+    ("scenario-3b", "mlflow_version=2.22.2 auth=basic"),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore:.*Can not relate snapshot")
 

@@ -29,6 +29,7 @@ from stackctl.cli import (
     secrets,
     show,
     smoke,
+    upgrade,
 )
 from stackctl.cli import open as open_
 from stackctl.cli.options import Global
@@ -59,6 +60,7 @@ app.command()(restore.restore)
 app.command()(drill.drill)
 app.command()(promote.promote)
 app.command()(gc.gc)
+app.command()(upgrade.upgrade)
 app.command()(doctor.doctor)
 app.add_typer(secrets.app, name="secrets")
 app.callback()(Global.callback)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from stackctl.courier.copytext import escape, unescape
 from stackctl.courier.counting import OWN, queries
-from stackctl.courier.errors import CourierError
+from stackctl.courier.errors import CourierError, first_line
 from stackctl.courier.main import Verb
 from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
 
@@ -68,6 +68,39 @@ def make_schema(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str,
         return {"revision": revision(connection)}
 
 
+def definitions(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """The statement that makes each table of the tracking store, as MySQL says it."""
+    from stackctl.courier.tables import Part, belongs
+
+    made = engine()
+    quote = made.dialect.identifier_preparer.quote
+    with made.connect() as connection:
+        names = [n for n in sa.inspect(connection).get_table_names() if belongs(n, Part.TRACKING)]
+        asked = {n: f"SHOW CREATE TABLE {quote(n)}".replace("%", "%%") for n in names}
+        return {
+            "tables": {n: str(connection.exec_driver_sql(s).one()[1]) for n, s in asked.items()}
+        }
+
+
+def define(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """Make those of `tables` that are not there, which MLflow did not make."""
+    with engine().begin() as connection:
+        there = set(sa.inspect(connection).get_table_names())
+        missing = [name for name in job["tables"] if name not in there]
+        # One may refer to another that comes later.
+        connection.exec_driver_sql("SET FOREIGN_KEY_CHECKS = 0")
+        for name in missing:
+            try:
+                connection.exec_driver_sql(job["tables"][name].replace("%", "%%"))
+            except sa.exc.DBAPIError as error:
+                raise CourierError(
+                    f"table {name}, which MLflow did not make, cannot be made here: "
+                    f"{first_line(error.orig or error)}"
+                ) from None
+        connection.exec_driver_sql("SET FOREIGN_KEY_CHECKS = 1")
+    return {"made": missing}
+
+
 def login_revision(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, str]:
     """The version of the login's tables, which share the database; "" where there are none."""
     made = engine()
@@ -87,13 +120,33 @@ def make_login(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, 
 
 
 def upgrade(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
-    """Take the schema to this MLflow's; nothing where it is there."""
+    """Take the schema to this MLflow's, that of the login too; nothing where it is there."""
     made = engine()
     with made.connect() as connection:
         before = revision(connection)
-    migrate(made, "heads")
+    try:
+        migrate(made, "heads")
+        _migrate_login()
+    except sa.exc.DBAPIError as error:
+        # All of it would show the statement, and the values of a row.
+        raise CourierError(f"the migration failed: {first_line(error.orig or error)}") from None
     with made.connect() as connection:
         return {"before": before, "after": revision(connection)}
+
+
+def _migrate_login() -> None:
+    if accounts := os.environ.get("STACKCTL_ACCOUNTS"):
+        from mlflow.server.auth.db.utils import migrate_if_needed
+
+        migrate_if_needed(sa.create_engine(accounts, poolclass=sa.pool.NullPool), "head")
+
+
+def release(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """Which MLflow this is, and whether it knows the schema `revision`; asks no database."""
+    from importlib.metadata import version
+
+    known = _known_revisions() if "revision" in job else set()
+    return {"mlflow": version("mlflow"), "known": job.get("revision") in known}
 
 
 def settle(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
@@ -152,24 +205,30 @@ def set_admin_password() -> None:
 def migrate(made: sa.Engine, target: str) -> None:
     """Run MLflow's migrations, as its own `db upgrade` does (mlflow/store/db/utils.py, 3.17.2)."""
     from alembic import command
-    from alembic.script import ScriptDirectory
     from mlflow.store.db import utils
     from mlflow.store.tracking.dbmodels.initial_models import Base
 
     with made.connect() as connection:
         there = revision(connection)
     config = utils._get_alembic_config("")  # type: ignore[no-untyped-call]
-    if target != "heads":
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        if target not in known:
-            raise CourierError(
-                f"this MLflow does not know the schema {target}: a newer MLflow made the data"
-            )
+    if target != "heads" and target not in _known_revisions():
+        raise CourierError(
+            f"this MLflow does not know the schema {target}: a newer MLflow made the data"
+        )
     if not there:
         Base.metadata.create_all(made)
     with made.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, target)
+
+
+def _known_revisions() -> set[str]:
+    """Every schema that this MLflow knows."""
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db import utils
+
+    config = utils._get_alembic_config("")  # type: ignore[no-untyped-call]
+    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
 
 
 def drop_all(made: sa.Engine) -> None:
@@ -233,7 +292,10 @@ VERBS: dict[str, Verb] = {
     "make-schema": make_schema,
     "login-revision": login_revision,
     "make-login": make_login,
+    "definitions": definitions,
+    "define": define,
     "upgrade": upgrade,
+    "release": release,
     "settle": settle,
     "rows-out": rows_out,
     "rows-in": rows_in,

@@ -99,12 +99,13 @@ def reflect(engine: sqlalchemy.Engine, part: Part) -> list[Table]:
         raise DatabaseFailed(
             f"the database does not answer: {first_line(error.orig or error)}"
         ) from None
-    found = [table for table in metadata.sorted_tables if _belongs(table.name, part)]
+    found = [table for table in metadata.sorted_tables if belongs(table.name, part)]
     dialect = engine.dialect.name
     return [_table(table, dialect, documents) for table in found]
 
 
-def _belongs(name: str, part: Part) -> bool:
+def belongs(name: str, part: Part) -> bool:
+    """A table is copied with this part."""
     if name.startswith("alembic_version") or name in _EPHEMERAL:
         return False
     return (name in _LOGIN) is (part is Part.LOGIN)

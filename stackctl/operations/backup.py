@@ -14,13 +14,13 @@ from typing import Any
 from stackctl import __version__, locations
 from stackctl.archive import Archive, Writer, layout, writing
 from stackctl.errors import BadArchive, StackctlError
-from stackctl.operations.deploy import bundle_files
+from stackctl.operations.bundles import bundle_files
 from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
 from stackctl.operations.site import Site
 from stackctl.operations.transfer import Meter, require_room
 from stackctl.operations.use import refuse_stopped
 from stackctl.sealed import seal
-from stackctl.stack import Home
+from stackctl.stack import Home, Manifest
 from stackctl.stores.base import Census, Entry
 
 FOLDER = "backups"
@@ -64,15 +64,36 @@ def backup(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dic
 
 def backup_locked(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
     """As `backup`, for a caller who holds the stack's lock."""
-    stack, scenario = site.stack, site.scenario
+    stack = site.stack
     manifest = stack.require_manifest()
     stack.refuse_copy(manifest)
     refuse_half_done(manifest)
     refuse_half_rotated(stack)
     refuse_stopped(stack, manifest, site.runtime)
+    refuse_taken(path)
+    site.runtime.sweep(stack)
+    return write(site, manifest, path, passphrase=passphrase, meter=meter)
+
+
+def refuse_taken(path: Path) -> None:
+    """No archive is overwritten.
+
+    Raises:
+        BadArchive: There is a file of that name.
+    """
     if path.exists():
         raise BadArchive(path, "there is a file of that name", hint="choose another with --output")
-    site.runtime.sweep(stack)
+
+
+def write(
+    site: Site, manifest: Manifest, path: Path, *, passphrase: str = "", meter: Meter
+) -> dict[str, Any]:
+    """Write the archive of a stack whose stores are up, whether its servers are or not.
+
+    Raises:
+        MachineError: There is no room, or a store cannot be read.
+    """
+    stack, scenario = site.stack, site.scenario
     before = scenario.backend_store.census(site)
     total = before.bytes + scenario.artifact_store.measure(site)
     require_room(path.parent, total, "the backup")

@@ -10,7 +10,10 @@ from stackctl.errors import UserError
 from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
 from stackctl.operations.site import Site
 from stackctl.operations.use import refuse_stopped
+from stackctl.versions import older
 
+# The first with logged models (mlflow/store/tracking/).
+_FIRST = "3.0.0"
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -54,6 +57,7 @@ def collect(site: Site, older_than: int, *, delete: bool) -> Garbage:
         stack.refuse_copy(manifest)
         refuse_half_done(manifest)
         refuse_half_rotated(stack)
+        _refuse_early_mlflow(site)
         refuse_stopped(stack, manifest, site.runtime)
         site.runtime.sweep(stack)
         job = {
@@ -63,3 +67,12 @@ def collect(site: Site, older_than: int, *, delete: bool) -> Garbage:
         }
         told = site.ask("garbage-delete" if delete else "garbage-list", **job)
     return Garbage(told["things"], told["kept"], told.get("deleted", []))
+
+
+def _refuse_early_mlflow(site: Site) -> None:
+    version = site.settings.mlflow_version
+    if older(version, _FIRST):
+        raise UserError(
+            f"stack {site.stack.name!r} has MLflow {version}, and gc needs {_FIRST} or newer",
+            hint=f"bring it to a newer one: stackctl upgrade {site.stack.name}",
+        )

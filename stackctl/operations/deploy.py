@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stackctl import client, readiness
 from stackctl.errors import UserError
+from stackctl.operations.bundles import bundle_files, with_modes, write_bundle
 from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
@@ -18,9 +19,9 @@ from stackctl.operations.preflight import (
     refuse_half_done,
     refuse_half_rotated,
     refuse_moved_artifacts,
-    refuse_older_mlflow,
     refuse_own_folders,
 )
+from stackctl.operations.releases import refuse_newer_mlflow, refuse_older_mlflow
 from stackctl.plan import Plan, plan
 from stackctl.render import Bundle, Place, render
 from stackctl.runtimes.base import Observed, Progress, Runtime
@@ -61,6 +62,7 @@ def prepare(stack: Stack, scenario: Scenario, effective: Effective, runtime: Run
     refuse_half_done(manifest)
     refuse_half_rotated(stack)
     refuse_older_mlflow(manifest, effective)
+    refuse_newer_mlflow(manifest, scenario, effective)
     refuse_moved_artifacts(stack, scenario)
     changed = _changed_settings(stack, manifest, effective)
     place = runtime.place(stack, scenario, effective)
@@ -169,20 +171,6 @@ def _changed_settings(
     }
 
 
-def bundle_files(stack: Stack) -> dict[str, str]:
-    """The files of the bundle that was deployed last."""
-    folder = stack.bundle
-    if not folder.is_dir():
-        return {}
-    return {
-        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path.parent.name != "__pycache__"
-        and not path.relative_to(folder).parts[0].startswith(".new-")
-    }
-
-
 def _refuse_what_cannot_work(wanted: Prepared, runtime: Runtime) -> None:
     stack = wanted.stack
     check_address_and_ports(wanted.bundle, wanted.effective, wanted.observed,
@@ -230,7 +218,7 @@ def _carry_out(
             wanted.scenario.backend_store.prepare(wanted.data)
             manifest = manifest.with_(data_created=manifest.data_created or made)
             stack.save(manifest)
-        _write_bundle(stack, bundle, wanted.files)
+        write_bundle(stack, bundle.files)
         runtime.obtain_images(stack, bundle, progress)
         if wanted.plan.touches_services():
             runtime.start(stack, bundle, timeout=timeout, progress=progress)
@@ -241,7 +229,11 @@ def _carry_out(
 
 def _save_as_deployed(wanted: Prepared, manifest: Manifest) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    version = readiness.server_version(wanted.scenario, wanted.effective.settings)
+    settings = wanted.effective.settings
+    version = readiness.server_version(wanted.scenario, settings)
+    if not version and "tracking" not in settings.images:
+        # With a login 2.22 tells it to nobody else.
+        version = settings.mlflow_version
     wanted.stack.save(
         manifest.with_(status="deployed", mlflow=version or manifest.mlflow, deployed_at=now)
     )
@@ -259,7 +251,7 @@ def _undone_on_failure(
     try:
         yield
     except BaseException:
-        with _uninterrupted():
+        with uninterrupted():
             try:
                 _undo(wanted, before, secrets, runtime, progress)
             except Exception as error:  # the first failure is the one to raise
@@ -278,8 +270,7 @@ def _undo(
     ran = any(state.state == "running" for state in wanted.observed.services.values())
     if ran and wanted.files:
         progress("putting back what ran before")
-        texts = {name: (text, _mode(name)) for name, text in wanted.files.items()}
-        write_files(stack.bundle, texts)
+        write_files(stack.bundle, with_modes(wanted.files))
         if before is not None:
             stack.save(before)
         runtime.restore(stack)
@@ -301,7 +292,7 @@ def _undo(
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Let a second Ctrl-C wait until what is going on has ended."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -342,22 +333,9 @@ def _manifest(wanted: Prepared, runtime: Runtime) -> Manifest:
     )
 
 
-def _write_bundle(stack: Stack, bundle: Bundle, files: Mapping[str, str]) -> None:
-    changed = {
-        name: (text, mode) for name, (text, mode) in bundle.files.items() if files.get(name) != text
-    }
-    write_files(stack.bundle, changed)
-    for name in set(files) - set(bundle.files):
-        (stack.bundle / name).unlink()
-
-
 def _leave_no_trace(stack: Stack) -> None:
     """A refused first deploy leaves no folder of a stack that does not exist."""
     if stack.manifest() is None and not stack.bundle.exists():
         shutil.rmtree(stack.folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             stack.folder.parent.rmdir()
-
-
-def _mode(name: str) -> int:
-    return 0o755 if name.startswith("entrypoints/") else 0o644

@@ -15,7 +15,6 @@ from stackctl.runtimes.base import Observed
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack
-from stackctl.versions import MLFLOW, version_tuple
 
 
 def check_address_and_ports(
@@ -189,11 +188,17 @@ def refuse_moved_artifacts(stack: Stack, scenario: Scenario) -> None:
 
 
 def refuse_half_done(manifest: Manifest | None) -> None:
-    """A stack that an interrupted restore or promote has half filled is started by nothing else.
+    """A stack that an interrupted operation has half changed is started by nothing else.
 
     Raises:
         UserError: It was.
     """
+    if manifest is not None and manifest.status == "upgrading":
+        raise UserError(
+            f"an upgrade of stack {manifest.name!r} was interrupted",
+            hint=f"run: stackctl upgrade {manifest.name}; that first puts back what was there "
+            "before",
+        )
     done = {"restoring": ("restored", "restore"), "promoting": ("promoted", "promote")}
     if manifest is not None and manifest.status in done:
         what, command = done[manifest.status]
@@ -214,18 +219,6 @@ def refuse_half_rotated(stack: Stack) -> None:
         raise UserError(
             f"the rotation of {', '.join(names)} of stack {stack.name!r} was cut short",
             hint=f"end it first: stackctl secrets rotate --stack {stack.name}",
-        )
-
-
-def refuse_older_mlflow(manifest: Manifest | None, effective: Effective) -> None:
-    """A newer MLflow has migrated the data, and there is no way back but a backup."""
-    if manifest is None or not manifest.mlflow or "tracking" in effective.settings.images:
-        return
-    if version_tuple(manifest.mlflow) > version_tuple(MLFLOW):
-        raise UserError(
-            f"the data of stack {manifest.name!r} was last used by MLflow {manifest.mlflow}, and "
-            f"this stackctl brings {MLFLOW}, which cannot read it",
-            hint=f"use a stackctl that brings {manifest.mlflow} or newer; nothing was changed",
         )
 
 

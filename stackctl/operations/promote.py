@@ -127,13 +127,13 @@ def _fill(
     manifest = stack.require_manifest()
     runtime.sweep(stack)
     bundle = render(scenario, target.effective, target.place)
-    if not all(state.settled for state in runtime.observe(stack).services.values()):
+    if not runtime.observe(stack).runs(bundle):
         runtime.start(stack, bundle, timeout=timeout, progress=progress)
     _refuse_another_schema(origin, target, census)
     stack.save(manifest.with_(status=STATUS))
     runtime.stop(stack, scenario.servers)
     meter.expect(f"promoting {origin.name}: rows", census.bytes)
-    sent = _copy_rows(origin, target, census, meter)
+    sent = _copy_rows(origin, target, meter)
     meter.expect(f"promoting {origin.name}: artifacts", size)
     digests = _copy_artifacts(origin, target, meter, notes)
     meter.expect("comparing artifacts", size)
@@ -156,7 +156,7 @@ def _refuse_another_schema(origin: Origin, target: Site, census: Census) -> None
         )
 
 
-def _copy_rows(origin: Origin, target: Site, census: Census, meter: Meter) -> dict[str, Any]:
+def _copy_rows(origin: Origin, target: Site, meter: Meter) -> dict[str, Any]:
     """The rows of the origin; returns the number and the digest of each table's."""
     with origin.rows(target) as rows, target.courier("rows-in") as taken:
         while chunk := rows.read(_CHUNK):

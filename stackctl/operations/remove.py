@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stackctl.errors import MachineError, UserError
 from stackctl.runtimes.base import Progress, Runtime
-from stackctl.stack import Stack
+from stackctl.stack import HALF_DONE, Stack
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def remove(stack: Stack, runtime: Runtime, *, progress: Progress) -> None:
         manifest = stack.require_manifest()
         stack.refuse_copy(manifest)
         runtime.remove(stack)
-        stack.save(manifest.with_(status="removed"))
+        if manifest.status not in HALF_DONE:
+            stack.save(manifest.with_(status="removed"))
         progress(f"removed {stack.name}; its data and secrets are kept")
 
 

@@ -15,7 +15,8 @@ from stackctl.archive import Archive, layout
 from stackctl.errors import BadArchive, MachineError, UserError
 from stackctl.operations.backup import backup_locked
 from stackctl.operations.deploy import deploy_locked
-from stackctl.operations.preflight import refuse_half_rotated, refuse_older_mlflow
+from stackctl.operations.preflight import refuse_half_rotated
+from stackctl.operations.releases import refuse_older_mlflow
 from stackctl.operations.site import Site
 from stackctl.operations.transfer import Meter, require_room
 from stackctl.operations.use import refuse_stopped
@@ -137,12 +138,12 @@ def _replace(
     stack.save(manifest.with_(status="restoring"))
     runtime.sweep(stack)
     bundle = render(scenario, site.effective, site.place)
-    if not all(state.settled for state in runtime.observe(stack).services.values()):
+    if not runtime.observe(stack).runs(bundle):
         runtime.start(stack, bundle, timeout=wishes.timeout, progress=progress)
     runtime.stop(stack, scenario.servers)
     meter.expect(f"restoring {stack.name}", int(archive.manifest["bytes"]))
     scenario.artifact_store.clear(site)
-    database = _counted(archive.section("database"), meter)
+    database = counted(archive.section("database"), meter)
     scenario.backend_store.load(site, database, str(archive.manifest["revision"]))
     scenario.artifact_store.load(site, _artifacts(archive, meter))
     moved = locations.relocations(
@@ -150,32 +151,38 @@ def _replace(
     )
     scenario.backend_store.settle(site, moved)
     runtime.start(stack, bundle, timeout=wishes.timeout, progress=progress)
-    _compare_counts(archive, site)
+    compare_counts(archive, site)
     readiness.prove(stack, scenario, site.settings, runtime, progress)
     stack.save(manifest.with_(status="deployed"))
 
 
 def _artifacts(archive: Archive, meter: Meter) -> Iterator[tuple[str, Entry, BinaryIO]]:
     for section in ("artifacts", "bucket"):
-        for entry, content in _counted(archive.section(section), meter):
+        for entry, content in counted(archive.section(section), meter):
             yield section, entry, content
 
 
-def _counted(
+def counted(
     entries: Iterator[tuple[Entry, BinaryIO]], meter: Meter
 ) -> Iterator[tuple[Entry, BinaryIO]]:
+    """Entries of an archive; the meter is told of each that was taken."""
     for entry, content in entries:
         yield entry, content
         meter.advance(entry.size or 0)
 
 
-def _compare_counts(archive: Archive, site: Site) -> None:
+def compare_counts(archive: Archive, site: Site) -> None:
+    """The backend store holds as much as the archive says.
+
+    Raises:
+        MachineError: It does not.
+    """
     there = site.scenario.backend_store.census(site).counts
     for kind, (least, most) in archive.manifest["counts"].items():
         found = there.get(kind, 0)
         if not least <= found <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
             raise MachineError(
-                f"{found} {kind.replace('_', ' ')} were restored, and the archive says {wanted}",
+                f"there are {found} {kind.replace('_', ' ')}, and the archive says {wanted}",
                 hint="run the same command again, and report it if it fails again",
             )

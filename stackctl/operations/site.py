@@ -6,7 +6,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,17 @@ main()
 
 @dataclass(frozen=True)
 class Site:
-    """One stack, whose lock the caller holds."""
+    """One stack, whose lock the caller holds.
+
+    Attributes:
+        files: The folder of rendered files by which its services are run.
+    """
 
     stack: Stack
     scenario: Scenario
     effective: Effective
     runtime: Runtime
+    files: str = "bundle"
 
     @property
     def settings(self) -> Settings:
@@ -72,7 +77,8 @@ class Site:
         server = self.scenario.server
         text = script(self.scenario, self.effective, self.place, server, "courier.sh")
         words = ["python3", "-P", "-c", _BOOT]
-        with self.runtime.beside(self.stack, server, text, words) as pipe:
+        stack = replace(self.stack, files=self.files)
+        with self.runtime.beside(stack, server, text, words) as pipe:
             source = _source()
             pipe.stdin.write(f"{len(source)}\n".encode() + source)
             pipe.stdin.write(json.dumps({"verb": verb, **job}).encode() + b"\n")

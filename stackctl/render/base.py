@@ -21,9 +21,10 @@ from stackctl.hosts import allowed_hosts, cors_origins
 from stackctl.locations import artifacts_server
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective, Settings, dotenv_quoted
-from stackctl.versions import POSTGRES_MAJOR, PYTHON
+from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
 
 _DIGEST_PLACEHOLDER = "0" * 16
+_LOGIN_BESIDE_RUNS = "3.6.0"
 # JSON leaves these as they are; YAML 1.1 folds them into a space, or refuses them, as TOML does.
 _BREAKS = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
@@ -61,6 +62,7 @@ class Local:
         user_base: Where Python finds what the user installed for itself alone.
         service_user: As whom services run that refuse to run as root; "" for whoever deploys.
         service_folder: The folder of the working folders of that user's services.
+        mlflow_path: PATH of MLflow servers that have an environment of their own.
     """
 
     components: Mapping[str, Component]
@@ -72,6 +74,7 @@ class Local:
     user_base: str
     service_user: str = ""
     service_folder: str = ""
+    mlflow_path: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,7 @@ class Bundle:
         volumes: Names of the volumes, as the Compose file has them.
         networks: Names of the networks, likewise.
         built_image: The image that is built from the bundle, "" where a given one is used.
+        installs: What is installed before a service can run it, "" where all is there.
         notes: What the user should know of how the settings were understood.
     """
 
@@ -165,6 +169,7 @@ class Bundle:
     volumes: tuple[str, ...]
     networks: tuple[str, ...]
     built_image: str = ""
+    installs: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -236,6 +241,34 @@ class Rendering(ABC):
         """The effective settings."""
         return self.effective.settings
 
+    @property
+    def ships_mlflow(self) -> bool:
+        """The servers are of the MLflow release that ships with stackctl."""
+        return self.settings.mlflow_version == MLFLOW
+
+    def refuse_shared_login(self) -> None:
+        """MLflow's login and its tracking store are not to share a database, where that fails.
+
+        Before 3.6 both kept the version of their schema in the same table
+        (mlflow/server/auth/db/utils.py, 2.22.2).
+
+        Raises:
+            BadSetting: They would.
+        """
+        settings = self.settings
+        if (
+            settings.auth == "basic"
+            and older(settings.mlflow_version, _LOGIN_BESIDE_RUNS)
+            and not self.scenario.backend_store.local
+        ):
+            raise BadSetting(
+                "mlflow_version",
+                settings.mlflow_version,
+                self.effective.sources.get("mlflow_version", "default"),
+                f"auth=basic with {self.scenario.backend_store.label} needs MLflow "
+                f"{_LOGIN_BESIDE_RUNS} or newer",
+            )
+
     def services(self) -> list[str]:
         """The services that there will be, in the order in which they start."""
         return [
@@ -276,6 +309,7 @@ class Rendering(ABC):
                 project=project_name(self.settings.name),
                 python=PYTHON,
                 postgres_major=POSTGRES_MAJOR,
+                ships_mlflow=self.ships_mlflow,
                 s3_endpoint=self.s3_endpoint() if s3 else "",
                 allowed_hosts=allowed_hosts(self.settings, self.servers()),
                 cors_origins=cors_origins(self.settings),
@@ -364,13 +398,14 @@ class Rendering(ABC):
         return artifacts_server(self.settings)
 
     def env_file(self) -> tuple[str, int]:
-        """`.env`, without default images, which would be pinned for later versions."""
+        """`.env`, without default versions, which would be pinned for later ones."""
         rows = [
             (key, value)
             for key, value, source in self.effective.rows()
             if value != ""
             and key != "runtime"
             and not (key.startswith("images.") and source == "default")
+            and (key, value) != ("mlflow_version", MLFLOW)
         ]
         return self.text("env.j2", rows=rows), 0o644
 

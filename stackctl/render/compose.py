@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from stackctl.render.base import Bundle, Rendering, Surroundings, project_name, template
-from stackctl.versions import DEFAULT_IMAGES, MLFLOW
+from stackctl.versions import DEFAULT_IMAGES, requirements
 
 _PORTS = {"postgres": 5432, "mysql": 3306, "objects": 8333}
 _MLFLOW_PORT = 5000
@@ -25,6 +25,7 @@ class ComposeRendering(Rendering):
 
     def bundle(self) -> Bundle:
         """The files, with `compose.yaml` as the one that names all others."""
+        self.refuse_shared_login()
         self.render_image()
         rendered = [self.render_service(name) for name in self.services()]
         compose = self.text(
@@ -56,13 +57,16 @@ class ComposeRendering(Rendering):
             return
         folder = "images/mlflow"
         flavor = self.settings.image_flavor
-        names = ["requirements.lock"]
+        version = self.settings.mlflow_version
+        names = ["requirements.lock"] if self.ships_mlflow else []
         names += ["conda.yml"] if flavor == "conda" else ["uv.lock"]
         names += [] if flavor == "conda" else ["proxied_s3.py", "proxied_s3.dist"]
         files = {"Dockerfile": self.text(f"{folder}/Dockerfile-{flavor}.j2")}
         for name in names:
             plain = template(f"{folder}/{name}")
             files[name] = self.text(f"{folder}/{name}.j2") if plain is None else plain
+        if not self.ships_mlflow:
+            files["requirements.txt"] = "".join(f"{line}\n" for line in requirements(version))
         self.image_files = {f"{folder}/{name}": (text, 0o644) for name, text in files.items()}
 
     def surroundings(self, service: str) -> Surroundings:
@@ -116,4 +120,5 @@ class ComposeRendering(Rendering):
         if not self.builds_image():
             return self.settings.images["tracking"]
         content = json.dumps(sorted(self.image_files.items()))
-        return f"stackctl-mlflow:{MLFLOW}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        digest = hashlib.sha256(content.encode()).hexdigest()[:12]
+        return f"stackctl-mlflow:{self.settings.mlflow_version}-{digest}"

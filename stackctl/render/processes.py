@@ -37,6 +37,7 @@ class ProcessRendering(Rendering):
 
     def bundle(self) -> Bundle:
         """The files, with `supervisord.conf` as the one that names all processes."""
+        self.refuse_shared_login()
         rendered = [self.render_service(name) for name in self.services()]
         for service, text in rendered:
             self.files[f"processes/{service.name}.toml"] = (text, 0o644)
@@ -51,6 +52,7 @@ class ProcessRendering(Rendering):
             secrets=tuple(sorted(self.secrets)),
             volumes=tuple(sorted(self.volumes)),
             networks=(),
+            installs="" if self.ships_mlflow else self.local.components["mlflow"].label,
             notes=(*self.notes, *self.ignored_settings()),
         )
 

@@ -72,6 +72,11 @@ class Observed:
     networks: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
 
+    def runs(self, bundle: Bundle) -> bool:
+        """Every service of the bundle is there and settled."""
+        there = self.services
+        return all(s.name in there and there[s.name].settled for s in bundle.services)
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -195,6 +200,18 @@ class Runtime(Protocol):
 
     def stop(self, stack: Stack, names: Sequence[str]) -> None:
         """Stop some services; `start` starts them again."""
+
+    def run_only(self, stack: Stack, names: Sequence[str], *, timeout: float) -> None:
+        """Have some services run and be settled, as the files say, and none of the others.
+
+        Args:
+            stack: Whose.
+            names: Which; they depend on no other.
+            timeout: Seconds for them to become ready.
+
+        Raises:
+            NotReady: One did not start.
+        """
 
     def port_owner(self, stack: Stack, port: int) -> str | None:
         """Who publishes `port`: "" for this stack itself, a description, or None if unknown."""

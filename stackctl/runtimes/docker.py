@@ -375,6 +375,19 @@ class Docker:
                 hint="mend that, and run the same command again",
             )
 
+    def run_only(self, stack: Stack, names: Sequence[str], *, timeout: float) -> None:
+        """Have some services run, and none of the others."""
+        others = [name for name in self.observe(stack).services if name not in names]
+        if others:
+            self.stop(stack, others)
+        if not names:
+            return
+        code, output = self._run(self.compose.up(stack, names, wait_timeout=max(1, int(timeout))))
+        states = self.observe(stack).services
+        failed = [name for name in names if name not in states or not states[name].settled]
+        if code or failed:
+            raise self._failure(stack, states, failed, output)
+
     @_told
     def port_owner(self, stack: Stack, port: int) -> str | None:
         """Which container publishes `port`; "" for one of the stack itself."""

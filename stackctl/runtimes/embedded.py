@@ -20,7 +20,15 @@ from typing import Any
 from stackctl.errors import MachineError, NotReady
 from stackctl.overview import folder_bytes
 from stackctl.render import Bundle, Local, Place
-from stackctl.runtimes import components, explanations, logfiles, ports, services, volumes
+from stackctl.runtimes import (
+    components,
+    environments,
+    explanations,
+    logfiles,
+    ports,
+    services,
+    volumes,
+)
 from stackctl.runtimes.base import Identity, Observed, Progress, ServiceState, place_of
 from stackctl.runtimes.pipe import Pipe, piped
 from stackctl.runtimes.supervision import Supervision, Unanswered
@@ -28,6 +36,7 @@ from stackctl.scenario import Scenario
 from stackctl.secrets import redact
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
+from stackctl.versions import MLFLOW
 
 _DATABASES = ("postgres", "mysql")
 _POLL_SECONDS = 0.2
@@ -68,7 +77,10 @@ class Embedded:
         user = components.service_user(volumes.of_stack(stack).get(database)) if database else ""
         if database and not user:
             _require_account()
-        found = components.find_all()
+        found, version = components.find_all(), effective.settings.mlflow_version
+        own = version != MLFLOW
+        if own:
+            found = {**found, "mlflow": environments.component(version)}
         local = Local(
             components={
                 name: components.for_user(component, user) if user else component
@@ -91,6 +103,7 @@ class Embedded:
             user_base=site.getuserbase(),
             service_user=user,
             service_folder=str(volumes.system_folder(stack) / "run"),
+            mlflow_path=environments.path(version, components.path()) if own else "",
         )
         return replace(place_of(stack, effective, Identity.of_this_process()), local=local)
 
@@ -99,7 +112,7 @@ class Embedded:
         return Observed(
             services={state.name: state for state in self._states(stack)},
             volumes=frozenset(volumes.of_stack(stack)),
-            images=frozenset(s.image for s in bundle.services) if bundle else frozenset(),
+            images=_present(bundle) if bundle else frozenset(),
         )
 
     def refuse_foreign(self, stack: Stack, bundle: Bundle) -> None:
@@ -112,8 +125,14 @@ class Embedded:
             volumes.refuse_foreign(stack, name, folder)
 
     def obtain_images(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
-        """Copy the programs that another user is to run to where it reaches them."""
+        """Install what is to be installed, and copy what another user is to run.
+
+        Raises:
+            MachineError: It cannot be had, or not be written.
+        """
         for name, description in services.of_bundle(bundle).items():
+            if version := description.get("mlflow"):
+                environments.make(version, progress)
             if user := description.get("user"):
                 original = components.find_all()[name]
                 components.copy(original, components.for_user(original, user))
@@ -237,6 +256,32 @@ class Embedded:
         if supervision.keeper() is not None:
             supervision.stop_processes(list(names))
 
+    def run_only(self, stack: Stack, names: Sequence[str], *, timeout: float) -> None:
+        """Have some services run, and none of the others."""
+        wanted = services.descriptions(stack)
+        others = [name for name in wanted if name not in names]
+        supervision = self._supervision(stack)
+        if supervision.keeper() is not None:
+            supervision.stop_processes(others)
+            supervision.update()
+        elif names:
+            volumes.make_all(stack, wanted)
+            supervision.launch()
+        else:
+            return
+        # Those have been started with the rest, and wait for it still.
+        supervision.stop_processes(others)
+        supervision.start_processes(list(names))
+        deadline = time.monotonic() + timeout
+        while True:
+            states = {state.name: state for state in self._states(stack)}
+            failed = [name for name in names if not states[name].settled]
+            if not failed:
+                return
+            if time.monotonic() > deadline:
+                raise self._failure(stack, states, failed)
+            time.sleep(_POLL_SECONDS)
+
     def port_owner(self, stack: Stack, port: int) -> str | None:
         """Which stack of this home publishes `port`; "" for this one."""
         for other in stack.home.stacks():
@@ -327,6 +372,17 @@ class Embedded:
         name = explanations.culprit(failed, states) or failed[0]
         lines = list(self.logs(stack, name, follow=False, tail=explanations.LOG_LINES))
         return explanations.not_ready(name, states.get(name), lines)
+
+
+def _present(bundle: Bundle) -> frozenset[str]:
+    """What the services of a bundle run, but for what is still to be installed."""
+    wanted = services.of_bundle(bundle)
+    return frozenset(
+        service.image
+        for service in bundle.services
+        if not (version := wanted[service.name].get("mlflow"))
+        or environments.folder(version).exists()
+    )
 
 
 def _require_account() -> None:

@@ -62,12 +62,14 @@ class BackendStore:
         kind: The word used in scenario files.
         label: The name people know.
         local: It is a file or folder on the machine that clients share with the server.
-        takes_rows: Another store's content can be copied into it.
+        takes_rows: It has a schema, and another store's content can be copied into it.
+        service: The service that keeps it; "" where it is files.
     """
 
     kind: str
     label: str
     local: bool = False
+    service: str = ""
     takes_rows: bool = False
 
     def tracking_uri(self, data: Path) -> str:

@@ -1,5 +1,7 @@
 """MySQL as a service of the stack."""
 
+import io
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from stackctl.operations.site import Site
 
 _NAME = "mysql.rows"
+# How each table was made: MLflow makes its own again, somebody else's are made by this.
+_TABLES = "mysql.tables"
 # Followed by the version of the login's own schema.
 _LOGIN = "login.rows."
 
@@ -25,9 +29,12 @@ class MySQL(Database):
 
     kind = "mysql"
     label = "MySQL"
+    service = "mysql"
 
     def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every row, of one snapshot; those of the login are another one's."""
+        tables = json.dumps(site.ask("definitions")).encode()
+        yield Entry(_TABLES, len(tables)), io.BytesIO(tables)
         with site.courier("rows-out") as pipe:
             yield Entry(_NAME, None), pipe.stdout
         if site.settings.auth == "basic":
@@ -39,6 +46,9 @@ class MySQL(Database):
         """Make the schema of that version anew, and fill it in one transaction."""
         site.ask("make-schema", revision=revision)
         for entry, content in entries:
+            if entry.path == _TABLES:
+                site.ask("define", **json.load(content))
+                continue
             login = entry.path.startswith(_LOGIN)
             if login:
                 site.ask("make-login", revision=entry.path.removeprefix(_LOGIN))

@@ -18,6 +18,7 @@ class PostgreSQL(Database):
 
     kind = "postgres"
     label = "PostgreSQL"
+    service = "postgres"
 
     def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """What pg_dump writes in its own format, of one snapshot."""

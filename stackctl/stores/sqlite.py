@@ -1,6 +1,7 @@
 """SQLite in one file beside the artifacts."""
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ _FILES = ("mlruns.db", LOGIN)
 # What SQLite keeps beside a database while it is used.
 _BESIDE = ("-journal", "-wal", "-shm")
 _LOCK_SECONDS = 20
+_COPY = ".stackctl-copy-"
 
 
 def dump(data: Path, names: Iterable[str]) -> Iterator[tuple[Entry, BinaryIO]]:
@@ -34,8 +36,10 @@ def dump(data: Path, names: Iterable[str]) -> Iterator[tuple[Entry, BinaryIO]]:
 
 @contextmanager
 def copied(database: Path, scratch: Path) -> Iterator[Path]:
-    """A copy of a database in a folder below `scratch`, as of one moment."""
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".backup-") as folder:
+    """A copy of a database in a folder below `scratch`, as of one moment; nobody else makes one."""
+    for left in scratch.glob(f"{_COPY}*"):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=_COPY) as folder:
         path = Path(folder) / database.name
         with closing(connect(database, "ro")) as source, closing(sqlite3.connect(path)) as target:
             source.backup(target)

@@ -16,7 +16,8 @@ from tests.conftest import Call
 
 COMMANDS = [
     "scenarios", "config", "render", "plan", "deploy", "show", "env", "open", "example", "smoke",
-    "logs", "remove", "restore", "drill", "promote", "gc", "doctor", "backup", "secrets",
+    "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "backup",
+    "secrets",
 ]  # fmt: skip
 HEAVY = [
     "mlflow",

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from stackctl import settings
-from stackctl.errors import MachineError, StackctlError, UserError
+from stackctl.errors import MachineError, StackctlError, Undone, UserError
 from stackctl.settings import Settings
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW
 from tests.bundles import bundle
@@ -118,7 +118,7 @@ def test_no_error_is_documented_that_does_not_exist() -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/errors.md"])
 def test_every_exit_code_is_documented(page: str) -> None:
     codes = {row[0] for row in rows(section(text(ROOT / page), "Exit codes"))}
-    used = {error.exit_code for error in (StackctlError, UserError, MachineError)}
+    used = {error.exit_code for error in (StackctlError, UserError, MachineError, Undone)}
     assert codes == {"Code", "0", "130", *map(str, used)}
 
 

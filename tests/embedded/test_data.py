@@ -222,7 +222,7 @@ class TestSQLite(LocalStore):
         deployed.user.ok("backup", "verify", str(archive))
         assert [path.name for path in archive.parent.iterdir()] == ["a.tar"]
         data = deployed.user.home / "data" / deployed.name
-        assert not list(data.glob(".backup-*"))
+        assert not list(data.glob(".stackctl-copy-*"))
 
     def test_a_restore_that_is_killed_is_done_by_the_next(
         self, deployed: Deployed, backup: Path, restored: tuple[User, str]

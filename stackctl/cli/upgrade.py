@@ -1,0 +1,93 @@
+"""`stackctl upgrade`: another MLflow release on a stack's data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stackctl.cli.options import StackName, as_deployed, deployed, home, runtime_of
+
+if TYPE_CHECKING:
+    from stackctl.operations.site import Site
+    from stackctl.stack import Manifest, Stack
+
+
+def upgrade(
+    stack: StackName = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="the MLflow release; the one that this stackctl brings where not given",
+                     metavar="VERSION"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="the backup; "
+                     "backups/STACK-before-upgrade-TIME.tar where not given"),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option(help="the image that brings it, for a stack with images.tracking",
+                     metavar="IMAGE"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print what would be done, and change nothing")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(help="seconds for the services to become ready", min=1)
+    ] = 180,
+) -> None:  # fmt: skip
+    """Back a stack up, migrate its data, and run another MLflow release on them.
+
+    Where anything fails, what was there before is back, and the exit code is 4.
+    """
+    from stackctl.console import meter, say
+    from stackctl.operations.backup import default_path
+    from stackctl.operations.upgrade import Wishes, look
+    from stackctl.operations.upgrade import upgrade as upgrade_stack
+    from stackctl.versions import MLFLOW
+
+    found, manifest = deployed(stack)
+    path = (output or default_path(home(), f"{found.name}-before-upgrade")).absolute()
+    site, target = _sites(found, manifest, to or MLFLOW, image)
+    wishes = Wishes(path, timeout)
+    if dry_run:
+        outcome = look(site, target, wishes)
+    else:
+        with meter() as shown:
+            outcome = upgrade_stack(site, target, wishes, meter=shown, progress=say)
+    held = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in outcome.counts.items() if n)
+    if not outcome.steps:
+        typer.echo(f"nothing to do: MLflow {outcome.before} serves {found.name}")
+    elif dry_run:
+        typer.echo(f"{found.name}: MLflow {outcome.before} -> {outcome.after}; "
+                   f"it holds {held or 'nothing'}")  # fmt: skip
+        for number, step in enumerate(outcome.steps, 1):
+            typer.echo(f"{number}. {step}")
+    else:
+        typer.echo(f"upgraded {found.name} from MLflow {outcome.before} to {outcome.after}: "
+                   f"{held or 'nothing'}; the backup is {path}")  # fmt: skip
+
+
+def _sites(
+    stack: "Stack", manifest: "Manifest", to: str, image: str | None
+) -> tuple["Site", "Site"]:
+    """The stack as it is and as it is to be."""
+    from stackctl import settings
+    from stackctl.operations.site import Site
+
+    scenario, effective = as_deployed(stack, manifest)
+    kept = effective.settings.model_dump(mode="json")
+    if manifest.mlflow and "tracking" not in effective.settings.images:
+        # A newer stackctl has another default.
+        kept["mlflow_version"] = manifest.mlflow
+    chosen = {"mlflow_version": to} | ({"images.tracking": image} if image else {})
+
+    def site(values: dict[str, str]) -> Site:
+        flags = [f"{key}={value}" for key, value in values.items()]
+        found = settings.resolve(
+            scenario, flags=flags, environment={}, kept=(kept, "the last deploy"),
+            given_by="the command line",
+        )  # fmt: skip
+        return Site(stack, scenario, found, runtime_of(manifest))
+
+    return site({}), site(chosen)
