@@ -154,7 +154,7 @@ def test_user_flavor_runs_as_the_user_by_name(
     machine: DockerMachine, person: User, name: str
 ) -> None:
     person.ok(*words("scenario-3b", name, "--set", "image_flavor=user", *ONE_WORKER))
-    code, output = run_inside(machine.containers(name)["tracking"], "id", "-un")
+    code, output = run_inside(machine.host, machine.containers(name)["tracking"], "id", "-un")
     assert (code, output.strip()) == (0, "root" if os.getuid() == 0 else os.getlogin())
 
 
@@ -200,7 +200,7 @@ class TestServer:
         processes = container.top()["Processes"][0]
         assert not any("pip" in line or "conda" in line for line in processes)
         modules = "uvloop, httptools, psycopg2, pymysql, boto3, flask_wtf, mlflow"
-        code, output = run_inside(container, "python3", "-c", f"import {modules}")
+        code, output = run_inside(machine.host, container, "python3", "-c", f"import {modules}")
         assert code == 0, output
 
     def test_setting_that_is_not_repeated_is_told(self, deployed: Deployed) -> None:

@@ -11,6 +11,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from tests.engine import Engine
 from tests.engine.inside import run_inside
 from tests.engine.waiting import wait_until
 from tests.images import Provenance
@@ -24,12 +25,13 @@ STRANGER_UID = 12345
 class Box:
     """A container under test."""
 
+    host: str
     container: Container
     _ports: dict[int, str] = field(default_factory=dict)
 
     def run(self, *command: str, user: str = "", **environment: str) -> tuple[int, str]:
         """Run a command inside; its exit code and what it printed."""
-        return run_inside(self.container, *command, user=user, **environment)
+        return run_inside(self.host, self.container, *command, user=user, **environment)
 
     def log(self) -> str:
         return self.container.logs().decode(errors="replace")
@@ -68,7 +70,9 @@ Start = Callable[..., Box]
 
 
 @pytest.fixture
-def start(docker_client: docker.DockerClient, images: dict[str, Provenance]) -> Iterator[Start]:
+def start(
+    engine: Engine, docker_client: docker.DockerClient, images: dict[str, Provenance]
+) -> Iterator[Start]:
     """`start("postgres", command, environment=..., secrets={"name": "value"}, ports=[5432])`.
 
     Secrets are files of mode 0600 below /run/secrets, owned by a stranger. `files` are further
@@ -102,7 +106,7 @@ def start(docker_client: docker.DockerClient, images: dict[str, Provenance]) -> 
         if inside:
             container.put_archive("/", _archive(inside))
         container.start()
-        return Box(container)
+        return Box(engine.host, container)
 
     yield start_one
     for container in started:

@@ -88,7 +88,7 @@ def test_seaweedfs_keeps_objects_over_a_restart(seaweedfs: Box) -> None:
     client.create_bucket(Bucket="mlflow")
     client.put_object(Bucket="mlflow", Key="kept", Body=b"42")
     seaweedfs.container.restart(timeout=30)
-    again = Box(seaweedfs.container)
+    again = Box(seaweedfs.host, seaweedfs.container)
     await_health(again, "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8333/healthz")
     assert s3(again.url(8333)).get_object(Bucket="mlflow", Key="kept")["Body"].read() == b"42"
 
