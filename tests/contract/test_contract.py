@@ -23,7 +23,12 @@ from tests.contract.machine import Machine
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each class names the scenarios that its stacks are of."""
     if metafunc.cls is not None:
-        metafunc.parametrize("deployed", metafunc.cls.scenarios, indirect=True, scope="class")
+        rarely = set(metafunc.cls.rarely)
+        if metafunc.function.__name__ == Returns.test_a_stack_that_was_lost_comes_back.__name__:
+            rarely |= set(metafunc.cls.returns_rarely)
+        marked = [pytest.param(name, marks=pytest.mark.matrix) if name in rarely else name
+                  for name in metafunc.cls.scenarios]  # fmt: skip
+        metafunc.parametrize("deployed", marked, indirect=True, scope="class")
 
 
 @pytest.fixture(scope="class")
@@ -40,8 +45,19 @@ def deployed(
 
 
 class EveryScenario:
+    """What holds.
+
+    Attributes:
+        runtime: Where.
+        scenarios: Of which.
+        rarely: Those of them that another runtime always shows, and `make test-matrix` here too.
+        returns_rarely: Likewise, as to backup and restore.
+    """
+
     runtime: ClassVar[str]
     scenarios: ClassVar[tuple[str, ...]]
+    rarely: ClassVar[tuple[str, ...]] = ()
+    returns_rarely: ClassVar[tuple[str, ...]] = ()
 
     def test_a_real_client_logs_and_reads_back(self, deployed: Deployed, tmp_path: Path) -> None:
         """After a smoke, which leaves nothing, and with the run of the quickstart."""
@@ -136,9 +152,7 @@ class Ends(EveryScenario):
 class Returns(Ends):
     """The same with a backup, which each scenario has on one of the runtimes."""
 
-    def test_a_stack_that_was_lost_comes_back_from_its_backup(
-        self, deployed: Deployed, tmp_path: Path
-    ) -> None:
+    def test_a_stack_that_was_lost_comes_back(self, deployed: Deployed, tmp_path: Path) -> None:
         user, name, archive = deployed.user, deployed.name, tmp_path / "a.tar"
         user.ok("backup", name, "-o", str(archive))
         user.ok("remove", name, "--volumes", "--confirm", name)
@@ -152,21 +166,25 @@ class Returns(Ends):
 class TestDocker(Ends):
     runtime = "docker"
     scenarios = ("scenario-1", "scenario-3a", "scenario-3b", "scenario-6")
+    rarely = ("scenario-1", "scenario-3a")
 
 
 class TestDockerBackup(Returns):
     runtime = "docker"
     scenarios = ("scenario-2", "scenario-3b-mysql", "scenario-4", "scenario-5", "scenario-5-mysql")
+    returns_rarely = ("scenario-2", "scenario-3b-mysql", "scenario-4")
 
 
 class TestEmbedded(Ends):
     runtime = "embedded"
     scenarios = ("scenario-2", "scenario-3b-mysql", "scenario-4", "scenario-5")
+    rarely = ("scenario-2", "scenario-3b-mysql", "scenario-4")
 
 
 class TestEmbeddedBackup(Returns):
     runtime = "embedded"
     scenarios = ("scenario-1", "scenario-3a", "scenario-3b", "scenario-5-mysql", "scenario-6")
+    returns_rarely = ("scenario-3a", "scenario-5-mysql")
 
 
 @pytest.mark.parametrize(
@@ -174,3 +192,11 @@ class TestEmbeddedBackup(Returns):
 )
 def test_every_scenario_takes_part(classes: tuple[type[Ends], ...]) -> None:
     assert sorted(name for each in classes for name in each.scenarios) == scenario.names()
+
+
+def test_every_scenario_is_always_shown_somewhere() -> None:
+    always = [
+        name for each in (TestDocker, TestDockerBackup, TestEmbedded, TestEmbeddedBackup)
+        for name in each.scenarios if name not in each.rarely
+    ]  # fmt: skip
+    assert set(always) == set(scenario.names())

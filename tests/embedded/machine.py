@@ -16,6 +16,7 @@ import pytest
 
 from stackctl.runtimes.components import SYSTEM_FOLDER
 from stackctl.runtimes.supervision import Supervision
+from stackctl.settings import Settings
 from stackctl.stack import Home, Manifest, Stack
 from tests.contract.driving import Deployed
 from tests.contract.machine import MARK, Life, Machine
@@ -64,7 +65,11 @@ class EmbeddedMachine(Machine):
         if manifest is None:
             return found
         inner = set(manifest.ports.values())
-        published = {v for k, v in manifest.settings.items() if k.endswith("port") and v}
+        # Tests choose the ports that a stack uses; a default one may well be somebody else's.
+        published = {
+            value for key, value in manifest.settings.items()
+            if key.endswith("port") and value and value != Settings.model_fields[key].default
+        }  # fmt: skip
         ports = published | inner | {port + 10000 for port in inner}
         listening = {
             connection.laddr.port
@@ -129,7 +134,7 @@ class EmbeddedMachine(Machine):
 
     def shut_down(self, stack: Stack) -> None:
         Supervision(stack.run, stack.logs).stop()
-        assert self.running(stack) == []
+        assert (left := self.running(stack)) == [], left
         for service in _notes(stack):
             text = (stack.logs / f"{service}.log").read_text(errors="replace")
             ended = re.findall(rf"stackctl: {service} ended \((-?\d+)\)", text)[-1]
