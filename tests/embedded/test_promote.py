@@ -139,6 +139,7 @@ OTHER = {"scenario-3b": "scenario-5-mysql", "scenario-5": "scenario-3b",
          "scenario-5-mysql": "scenario-5"}  # fmt: skip
 
 
+@pytest.mark.matrix
 class TestFiles:
     scenario: ClassVar[str] = "scenario-1"
     settings: ClassVar = ONE_WORKER
