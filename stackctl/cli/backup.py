@@ -65,11 +65,13 @@ def create(
 
 @app.command("list")
 def list_(
-    folder: Annotated[
-        Path | None, typer.Argument(help="where; backups/ of the home folder where not given")
+    place: Annotated[
+        Path | None,
+        typer.Argument(help="a folder or a file; backups/ of the home folder where not given",
+                       metavar="PLACE", exists=True),
     ] = None,
-) -> None:
-    """List the archives of a folder."""
+) -> None:  # fmt: skip
+    """List the archives of a folder, or tell of one."""
     from rich.table import Table
 
     from stackctl.console import out, size
@@ -77,7 +79,7 @@ def list_(
 
     table = Table("file", "stack", "scenario", "mlflow", "created", "size", "runs", box=None,
                   pad_edge=False)  # fmt: skip
-    for entry in listed(folder or home().path / FOLDER):
+    for entry in listed(place or home().path / FOLDER):
         about = entry.manifest
         runs = _range(about["counts"]["runs"]) if about else entry.problem
         table.add_row(

@@ -147,10 +147,13 @@ def _text(writer: Writer, name: str, text: str) -> None:
     writer.add("bundle", Entry(name, len(content)), io.BytesIO(content))
 
 
-def listed(folder: Path) -> list[Listed]:
-    """The archives of a folder, the newest last; files of other kinds are passed over."""
+def listed(place: Path) -> list[Listed]:
+    """The archives of a folder, the newest last, or the one of a file.
+
+    Files of other kinds are passed over in a folder, which need not be there.
+    """
     found = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
+    for path in [place] if place.is_file() else sorted(place.glob(f"*{SUFFIX}")):
         size = path.stat().st_size
         try:
             with Archive(path) as archive:

@@ -209,6 +209,15 @@ class TestSQLite(LocalStore):
             process.communicate()
         assert 10_000_000 < most < 200_000_000
 
+    def test_archives_are_listed_by_folder_and_by_file(
+        self, deployed: Deployed, archived: Path, tmp_path: Path
+    ) -> None:
+        for place in (archived, archived.parent):
+            told = deployed.user.ok("backup", "list", str(place))
+            assert re.search(rf"{archived.name} +{deployed.name} +{deployed.scenario} ", told)
+        assert "a.tar" not in deployed.user.ok("backup", "list", str(tmp_path))
+        assert deployed.user.run("backup", "list", str(tmp_path / "none")).returncode == 2
+
     def test_a_backup_that_is_killed_leaves_no_archive(
         self, deployed: Deployed, tmp_path: Path
     ) -> None:
