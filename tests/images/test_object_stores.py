@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from tests.engine.waiting import wait_until
@@ -90,7 +90,16 @@ def test_seaweedfs_keeps_objects_over_a_restart(seaweedfs: Box) -> None:
     seaweedfs.container.restart(timeout=30)
     again = Box(seaweedfs.host, seaweedfs.container)
     await_health(again, "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8333/healthz")
-    assert s3(again.url(8333)).get_object(Bucket="mlflow", Key="kept")["Body"].read() == b"42"
+    client = s3(again.url(8333))
+
+    def is_kept() -> bool:
+        # Its gateway answers a moment before it finds the volume that holds the object.
+        try:
+            return bool(client.get_object(Bucket="mlflow", Key="kept")["Body"].read() == b"42")
+        except (BotoCoreError, ClientError):
+            return False
+
+    wait_until(is_kept, "the object after a restart")
 
 
 @pytest.fixture
