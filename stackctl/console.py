@@ -1,7 +1,7 @@
 """Where text goes: results to stdout, progress and errors to stderr."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
@@ -96,6 +96,12 @@ class _Lines:
 def meter() -> "_Bar | _Lines":
     """What shows how far a transfer is, while its context is open."""
     return _Bar() if sys.stderr.isatty() else _Lines()
+
+
+def counts(found: Mapping[str, int]) -> str:
+    """What a store holds, for people: `3 runs, 1 registered models`, or `nothing`."""
+    told = (f"{number} {kind.replace('_', ' ')}" for kind, number in found.items() if number)
+    return ", ".join(told) or "nothing"
 
 
 def size(count: int | None) -> str:

@@ -12,15 +12,10 @@ _PROXY = "mlflow-artifacts:"
 
 def roots(scenario: Scenario, settings: Settings, data: Path) -> list[str]:
     """What the locations of a stack's artifacts begin with, in an order that two stacks share."""
-    if scenario.artifact_store.local:
-        folder = f"{data}/mlruns"
-        return [folder, f"file://{folder}"]
-    if scenario.writer == "client":
+    if scenario.writer == "client" and not scenario.artifact_store.local:
+        # A client may have named another place in the bucket.
         return [f"s3://{settings.bucket}"]
-    if scenario.writer == "artifacts-server":
-        return [artifacts_server(settings)]
-    # Clients ask the server that they use.
-    return [_PROXY]
+    return _forms(scenario, root(scenario, settings, data))
 
 
 def root(scenario: Scenario, settings: Settings, data: Path) -> str:
@@ -29,14 +24,18 @@ def root(scenario: Scenario, settings: Settings, data: Path) -> str:
         return f"{data}/mlruns"
     if scenario.writer == "client":
         return f"s3://{settings.bucket}/artifacts"
+    # Without a server of their own for artifacts, clients ask the one that they use.
     return artifacts_server(settings) if scenario.writer == "artifacts-server" else _PROXY
 
 
 def moves(scenario: Scenario, settings: Settings, data: Path, there: str) -> list[tuple[str, str]]:
     """Pairs of each beginning that a stack's locations may have, and the root of another stack."""
-    here = root(scenario, settings, data)
-    beginnings = [here, f"file://{here}"] if scenario.artifact_store.local else [here]
-    return [(old, there) for old in beginnings if old != there]
+    forms = _forms(scenario, root(scenario, settings, data))
+    return [(old, there) for old in forms if old != there]
+
+
+def _forms(scenario: Scenario, place: str) -> list[str]:
+    return [place, f"file://{place}"] if scenario.artifact_store.local else [place]
 
 
 def relocations(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:

@@ -6,7 +6,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stackctl.cli.options import StackName, as_deployed, deployed, home, passphrase, runtime_of
+from stackctl.cli.options import (
+    StackName,
+    deployed,
+    home,
+    passphrase,
+    site_of,
+)
 
 
 class _StackOrCommand(TyperGroup):
@@ -48,15 +54,12 @@ def create(
     """
     from stackctl.console import meter, say, size
     from stackctl.operations.backup import backup, default_path
-    from stackctl.operations.site import Site
 
     found, manifest = deployed(stack)
-    scenario, effective = as_deployed(found, manifest)
     path = (output or default_path(home(), found.name)).absolute()
     words = passphrase(passphrase_file, twice=True) if with_secrets else ""
     with meter() as shown:
-        site = Site(found, scenario, effective, runtime_of(manifest))
-        about = backup(site, path, passphrase=words, meter=shown)
+        about = backup(site_of(found, manifest), path, passphrase=words, meter=shown)
     for note in about["notes"]:
         say(note)
     say(f"{_counts(about)}; {size(path.stat().st_size)}")

@@ -15,6 +15,7 @@ from stackctl.cli.options import (
     RuntimeName,
     ScenarioName,
     Set,
+    Timeout,
     home,
     scenario_and_settings,
 )
@@ -26,9 +27,7 @@ def deploy(
     name: Name = None,
     port: Port = None,
     runtime: RuntimeName = None,
-    timeout: Annotated[
-        float, typer.Option(help="seconds for the services to become ready", min=1)
-    ] = 180,
+    timeout: Timeout = 180,
     no_check: Annotated[
         bool, typer.Option("--no-check", help="do not check the stack by use at the end")
     ] = False,

@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import StackName, as_deployed, deployed, runtime_of
+from stackctl.cli.options import (
+    StackName,
+    deployed,
+    site_of,
+)
 
 
 def gc(
@@ -25,11 +29,9 @@ def gc(
 
     from stackctl.console import out, say, size
     from stackctl.operations.collect import collect, seconds
-    from stackctl.operations.site import Site
 
     found, manifest = deployed(stack)
-    site = Site(found, *as_deployed(found, manifest), runtime_of(manifest))
-    garbage = collect(site, seconds(older_than), delete=yes)
+    garbage = collect(site_of(found, manifest), seconds(older_than), delete=yes)
     table = Table("kind", "id", "name", "experiment", "size", box=None, pad_edge=False)
     for thing in garbage.things:
         more = f", traces: {thing['traces']}" if thing["traces"] else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from stackctl.operations.site import Site
     from stackctl.runtimes.base import Runtime
     from stackctl.scenario import Scenario
     from stackctl.settings import Effective
@@ -56,6 +57,9 @@ Port = Annotated[str | None, typer.Option("--port", help="published port of the 
 RuntimeName = Annotated[
     str | None,
     typer.Option("--runtime", help="where services run: auto, docker, embedded", metavar="NAME"),
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", help="seconds for the services to become ready", min=1)
 ]
 
 Python = Annotated[
@@ -140,6 +144,13 @@ def as_deployed(stack: "Stack", manifest: "Manifest") -> tuple["Scenario", "Effe
 
     found = scenario.load(manifest.scenario, stack.home.scenarios)
     return found, Effective(stack.settings(manifest), {})
+
+
+def site_of(stack: "Stack", manifest: "Manifest") -> "Site":
+    """A stack as it was deployed, for those who carry its data."""
+    from stackctl.operations.site import Site
+
+    return Site(stack, *as_deployed(stack, manifest), runtime_of(manifest))
 
 
 def runtime_of(manifest: "Manifest") -> "Runtime":

@@ -10,13 +10,13 @@ from stackctl.cli.options import (
     Port,
     RuntimeName,
     Set,
-    as_deployed,
+    Timeout,
     complete_scenario,
     complete_stack,
     deployed,
     home,
-    runtime_of,
     scenario_and_settings,
+    site_of,
 )
 
 if TYPE_CHECKING:
@@ -51,15 +51,13 @@ def promote(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="count what would be copied, and copy nothing")
     ] = False,
-    timeout: Annotated[
-        float, typer.Option(help="seconds for the services to become ready", min=1)
-    ] = 180,
+    timeout: Timeout = 180,
 ) -> None:  # fmt: skip
     """Copy a stack, or a store of MLflow's own, into a new stack of another scenario, and compare.
 
     What is copied is only read. A promotion that was interrupted goes on by the same command.
     """
-    from stackctl.console import meter, say, size
+    from stackctl.console import counts, meter, say, size
     from stackctl.errors import UserError
     from stackctl.operations.origins import StackOrigin
     from stackctl.operations.promote import look
@@ -76,7 +74,7 @@ def promote(
             hint="name the new stack with --name",
         )
     if (there := stack.manifest()) is not None:
-        target = Site(stack, *as_deployed(stack, there), runtime_of(there))
+        target = site_of(stack, there)
     else:
         target = Site(stack, scenario, effective, choose(stack, scenario, effective).runtime)
     if dry_run:
@@ -86,8 +84,8 @@ def promote(
             outcome = promote_stack(origin, target, timeout=timeout, meter=shown, progress=say)
     for note in outcome.notes:
         say(note)
-    held = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in outcome.counts.items() if n)
-    told = f"{held or 'nothing'}; {size(outcome.bytes)} of artifacts"
+    held = counts(outcome.counts)
+    told = f"{held}; {size(outcome.bytes)} of artifacts"
     if dry_run:
         typer.echo(f"{origin.name} holds {told}")
         return
@@ -102,7 +100,6 @@ def _origin(
 ) -> "Origin":
     from stackctl.errors import UserError
     from stackctl.operations.origins import ForeignOrigin, StackOrigin
-    from stackctl.operations.site import Site
     from stackctl.stores import foreign
 
     if sum(given is not None for given in (source, folder, uri)) > 1:
@@ -117,5 +114,4 @@ def _origin(
         raise UserError(
             "--artifacts is for --from-folder and --from-uri", hint="a stack knows where they are"
         )
-    stack, manifest = deployed(source)
-    return StackOrigin(Site(stack, *as_deployed(stack, manifest), runtime_of(manifest)))
+    return StackOrigin(site_of(*deployed(source)))

@@ -10,10 +10,10 @@ from stackctl.cli.options import (
     Port,
     RuntimeName,
     Set,
-    as_deployed,
+    Timeout,
     home,
     passphrase,
-    runtime_of,
+    site_of,
 )
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ def restore(
         bool, typer.Option("--with-secrets", help="use the secrets that the archive holds")
     ] = False,
     passphrase_file: PassphraseFile = None,
-    timeout: Annotated[
-        float, typer.Option(help="seconds for the services to become ready", min=1)
-    ] = 180,
+    timeout: Timeout = 180,
 ) -> None:
     """Fill a stack from an archive: a new one, which is deployed, or one that is empty.
 
@@ -80,8 +78,7 @@ def _site(
                 f"stack {wanted!r} is there, and a restore keeps its settings",
                 hint="leave --set, --port and --runtime out, or choose another --name",
             )
-        stack = where.stack(wanted)
-        return Site(stack, *as_deployed(stack, manifest), runtime_of(manifest))
+        return site_of(where.stack(wanted), manifest)
     found = scenario.load(str(about["scenario"]), where.scenarios)
     flags = [*(given or []), f"name={wanted}"]
     flags += [f"port={port}"] if port is not None else []

@@ -9,12 +9,12 @@ from stackctl.cli.options import (
     Name,
     ScenarioName,
     Set,
-    as_deployed,
+    Timeout,
     complete_stack,
     deployed,
     home,
-    runtime_of,
     scenario_and_settings,
+    site_of,
 )
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ def rotate(
             autocompletion=complete_stack,
         ),
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(help="seconds for the services to become ready", min=1)
-    ] = 180,
+    timeout: Timeout = 180,
 ) -> None:
     """Give secrets of a running stack new values, and prove that the old ones are void.
 
@@ -104,11 +102,9 @@ def rotate(
     """
     from stackctl.console import say
     from stackctl.operations.rotate import rotate as rotate_secrets
-    from stackctl.operations.site import Site
 
     found, manifest = deployed(stack)
-    site = Site(found, *as_deployed(found, manifest), runtime_of(manifest))
-    done = rotate_secrets(site, names or [], timeout=timeout, progress=say)
+    done = rotate_secrets(site_of(found, manifest), names or [], timeout=timeout, progress=say)
     if done.copied:
         say("clients that hold copies of the S3 keys need the new ones; see: stackctl env")
     if done.resumed:

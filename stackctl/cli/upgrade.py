@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackctl.cli.options import StackName, as_deployed, deployed, home, runtime_of
+from stackctl.cli.options import (
+    StackName,
+    Timeout,
+    as_deployed,
+    deployed,
+    home,
+    runtime_of,
+)
 
 if TYPE_CHECKING:
     from stackctl.operations.site import Site
@@ -32,15 +39,13 @@ def upgrade(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print what would be done, and change nothing")
     ] = False,
-    timeout: Annotated[
-        float, typer.Option(help="seconds for the services to become ready", min=1)
-    ] = 180,
+    timeout: Timeout = 180,
 ) -> None:  # fmt: skip
     """Back a stack up, migrate its data, and run another MLflow release on them.
 
     Where anything fails, what was there before is back, and the exit code is 4.
     """
-    from stackctl.console import meter, say
+    from stackctl.console import counts, meter, say
     from stackctl.operations.backup import default_path
     from stackctl.operations.upgrade import Wishes, look
     from stackctl.operations.upgrade import upgrade as upgrade_stack
@@ -55,17 +60,17 @@ def upgrade(
     else:
         with meter() as shown:
             outcome = upgrade_stack(site, target, wishes, meter=shown, progress=say)
-    held = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in outcome.counts.items() if n)
+    held = counts(outcome.counts)
     if not outcome.steps:
         typer.echo(f"nothing to do: MLflow {outcome.before} serves {found.name}")
     elif dry_run:
         typer.echo(f"{found.name}: MLflow {outcome.before} -> {outcome.after}; "
-                   f"it holds {held or 'nothing'}")  # fmt: skip
+                   f"it holds {held}")  # fmt: skip
         for number, step in enumerate(outcome.steps, 1):
             typer.echo(f"{number}. {step}")
     else:
         typer.echo(f"upgraded {found.name} from MLflow {outcome.before} to {outcome.after}: "
-                   f"{held or 'nothing'}; the backup is {path}")  # fmt: skip
+                   f"{held}; the backup is {path}")  # fmt: skip
 
 
 def _sites(

@@ -1,7 +1,9 @@
 """What is counted in a database of MLflow: queries that every kind of database takes."""
 
 # The experiment of stackctl's own checks is nobody's data.
-OWN = "stackctl readiness %"
+OWN = "stackctl readiness "
+# What `:own` stands for in the queries.
+OWN_PATTERN = f"{OWN}%"
 COUNTED = {
     "experiments": "SELECT count(*) FROM experiments WHERE name NOT LIKE :own",
     "runs": "SELECT count(*) FROM runs WHERE experiment_id NOT IN "

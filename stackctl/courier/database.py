@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import sqlalchemy as sa
 
 from stackctl.courier.copytext import escape, unescape
-from stackctl.courier.counting import OWN, queries
+from stackctl.courier.counting import OWN_PATTERN, queries
 from stackctl.courier.errors import CourierError, first_line
 from stackctl.courier.main import Verb
 from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
@@ -41,7 +41,7 @@ def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
     with made.connect() as connection:
         tables = set(sa.inspect(connection).get_table_names())
         found = {
-            name: int(connection.scalar(sa.text(query), {"own": OWN}) or 0)
+            name: int(connection.scalar(sa.text(query), {"own": OWN_PATTERN}) or 0)
             for name, query in queries(tables).items()
         }
         size = int(connection.scalar(sa.text(_BYTES[made.dialect.name])) or 0)
@@ -192,25 +192,30 @@ def set_admin_password() -> None:
     accounts, password = os.environ.get("STACKCTL_ACCOUNTS"), os.environ.get("STACKCTL_ADMIN")
     if not accounts or not password:
         return
-    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
-
-    store = SqlAlchemyStore()
-    store.init_db(accounts)  # type: ignore[no-untyped-call]
+    store = login_store(accounts)
     if store.has_user("admin"):
         store.update_user("admin", password=password)
     else:
         store.create_user("admin", password, is_admin=True)
 
 
+def login_store(accounts: str) -> Any:
+    """MLflow's own store of users, in the database `accounts`."""
+    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
+    store = SqlAlchemyStore()
+    store.init_db(accounts)  # type: ignore[no-untyped-call]
+    return store
+
+
 def migrate(made: sa.Engine, target: str) -> None:
     """Run MLflow's migrations, as its own `db upgrade` does (mlflow/store/db/utils.py, 3.17.2)."""
     from alembic import command
-    from mlflow.store.db import utils
     from mlflow.store.tracking.dbmodels.initial_models import Base
 
     with made.connect() as connection:
         there = revision(connection)
-    config = utils._get_alembic_config("")  # type: ignore[no-untyped-call]
+    config = _migrations()
     if target != "heads" and target not in _known_revisions():
         raise CourierError(
             f"this MLflow does not know the schema {target}: a newer MLflow made the data"
@@ -225,10 +230,16 @@ def migrate(made: sa.Engine, target: str) -> None:
 def _known_revisions() -> set[str]:
     """Every schema that this MLflow knows."""
     from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory.from_config(_migrations())
+    return {script.revision for script in scripts.walk_revisions()}
+
+
+def _migrations() -> Any:
+    """The configuration with which MLflow itself calls Alembic."""
     from mlflow.store.db import utils
 
-    config = utils._get_alembic_config("")  # type: ignore[no-untyped-call]
-    return {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    return utils._get_alembic_config("")  # type: ignore[no-untyped-call]
 
 
 def drop_all(made: sa.Engine) -> None:

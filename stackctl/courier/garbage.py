@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from stackctl.courier.counting import OWN
 from stackctl.courier.database import uri
 from stackctl.courier.main import Verb
 from stackctl.courier.places import Places, Thing
 
-# The experiment of stackctl's own checks, which every check uses again.
-_OWN = "stackctl readiness "
 _PAGE = 1000
 
 
@@ -115,7 +114,7 @@ def _find(store: Any, places: Places, before: int) -> Found:
     held = _held_by_versions()
     experiments = [
         e for e in _pages(store.search_experiments, view_type=ViewType.DELETED_ONLY)
-        if (e.last_update_time or 0) < before and not e.name.startswith(_OWN)
+        if (e.last_update_time or 0) < before and not e.name.startswith(OWN)
     ]  # fmt: skip
     runs = {run_id: store.get_run(run_id) for run_id in store._get_deleted_runs(older_than=age)}
     models = {i: _model(store, i) for i in store._get_deleted_logged_models(older_than=age)}

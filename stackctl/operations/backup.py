@@ -15,10 +15,8 @@ from stackctl import __version__, locations
 from stackctl.archive import Archive, Writer, layout, writing
 from stackctl.errors import BadArchive, StackctlError
 from stackctl.operations.bundles import bundle_files
-from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
-from stackctl.operations.site import Site
+from stackctl.operations.site import Site, require_whole
 from stackctl.operations.transfer import Meter, require_room
-from stackctl.operations.use import refuse_stopped
 from stackctl.sealed import seal
 from stackctl.stack import Home, Manifest
 from stackctl.stores.base import Census, Entry
@@ -64,14 +62,9 @@ def backup(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dic
 
 def backup_locked(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
     """As `backup`, for a caller who holds the stack's lock."""
-    stack = site.stack
-    manifest = stack.require_manifest()
-    stack.refuse_copy(manifest)
-    refuse_half_done(manifest)
-    refuse_half_rotated(stack)
-    refuse_stopped(stack, manifest, site.runtime)
+    manifest = require_whole(site)
     refuse_taken(path)
-    site.runtime.sweep(stack)
+    site.runtime.sweep(site.stack)
     return write(site, manifest, path, passphrase=passphrase, meter=meter)
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 from stackctl import locations
 from stackctl.errors import UserError
-from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
-from stackctl.operations.site import Site
-from stackctl.operations.use import refuse_stopped
+from stackctl.operations.site import Site, require_whole
 from stackctl.versions import older
 
 # The first with logged models (mlflow/store/tracking/).
@@ -53,12 +51,8 @@ def collect(site: Site, older_than: int, *, delete: bool) -> Garbage:
     """
     stack, scenario = site.stack, site.scenario
     with stack.locked():
-        manifest = stack.require_manifest()
-        stack.refuse_copy(manifest)
-        refuse_half_done(manifest)
-        refuse_half_rotated(stack)
+        require_whole(site)
         _refuse_early_mlflow(site)
-        refuse_stopped(stack, manifest, site.runtime)
         site.runtime.sweep(stack)
         job = {
             "before": max(0, int((time.time() - older_than) * 1000)),

@@ -1,6 +1,5 @@
 """Drill: an archive is restored into a stack of its own, compared, and that stack taken away."""
 
-import hashlib
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from stackctl.errors import MachineError, UserError
 from stackctl.operations.remove import remove_with_data
 from stackctl.operations.restore import Wishes, restore
 from stackctl.operations.site import Site
-from stackctl.operations.transfer import Meter
+from stackctl.operations.transfer import Meter, first_unequal
 from stackctl.runtimes import choice
 from stackctl.runtimes.base import Progress
 from stackctl.settings import Effective
@@ -21,7 +20,6 @@ from stackctl.stack import Home, Stack
 
 # In the folder of a stack that a drill made, which nobody else's stack has.
 _MARK = "drill"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -126,20 +124,11 @@ def _take_away(stack: Stack, progress: Progress) -> None:
 def _compare(archive: Archive, site: Site, meter: Meter) -> int:
     """Compare every artifact of the stack with the archive's checksums; returns how many."""
     wanted = archive.checksums(("artifacts", "bucket"))
-    count = 0
-    for section, entry, content in site.scenario.artifact_store.dump(site, lambda _: None):
-        digest = hashlib.sha256()
-        while chunk := content.read(_CHUNK):
-            digest.update(chunk)
-            meter.advance(len(chunk))
-        name = f"{section}/{entry.path}"
-        if name in wanted:
-            count += 1
-            if wanted.pop(name) != digest.hexdigest():
-                raise _differs(f"{name!r} differs from the archive")
-    if wanted:
-        raise _differs(f"{next(iter(wanted))!r} was not restored")
-    return count
+    if found := first_unequal(site, wanted, meter):
+        name, is_there = found
+        raise _differs(f"{name!r} differs from the archive" if is_there
+                       else f"{name!r} was not restored")  # fmt: skip
+    return len(wanted)
 
 
 def _differs(what: str) -> MachineError:

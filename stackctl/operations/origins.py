@@ -5,9 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import BinaryIO, Protocol
 
 from stackctl import locations
-from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
-from stackctl.operations.site import Site
-from stackctl.operations.use import refuse_stopped
+from stackctl.operations.site import Site, require_whole
 from stackctl.stores import tree
 from stackctl.stores.base import Census, Entry, Note
 from stackctl.stores.foreign import Foreign
@@ -54,13 +52,8 @@ class StackOrigin:
 
     def look(self) -> Census:
         """As its database counts."""
-        stack, runtime = self.site.stack, self.site.runtime
-        manifest = stack.require_manifest()
-        stack.refuse_copy(manifest)
-        refuse_half_done(manifest)
-        refuse_half_rotated(stack)
-        refuse_stopped(stack, manifest, runtime)
-        runtime.sweep(stack)
+        require_whole(self.site)
+        self.site.runtime.sweep(self.site.stack)
         return self.site.scenario.backend_store.census(self.site)
 
     def measure(self) -> int:
@@ -70,8 +63,7 @@ class StackOrigin:
     def rows(self, target: Site) -> AbstractContextManager[BinaryIO]:
         """By a courier beside its own stores."""
         site = self.site
-        root = locations.root(target.scenario, target.settings, target.data)
-        moved = locations.moves(site.scenario, site.settings, site.data, root)
+        moved = locations.moves(site.scenario, site.settings, site.data, target.root)
         return site.scenario.backend_store.rows(site, moved)
 
     def artifacts(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
@@ -107,12 +99,11 @@ class ForeignOrigin:
     @contextmanager
     def rows(self, target: Site) -> Iterator[BinaryIO]:
         """By a courier beside the target's stores, to which it is sent."""
-        root = locations.root(target.scenario, target.settings, target.data)
         job = {
             "database": self._store.database,
             "scratch": str(target.data) if target.scenario.uses_data_folder else "",
             "relocations": [pair for place in self._store.located if place.folder is not None
-                            for pair in place.relocations(root)],
+                            for pair in place.relocations(target.root)],
         }  # fmt: skip
         with target.courier("foreign-rows-out", **job) as pipe:
             tree.pack(self._store.packed(target.stack.folder), pipe.stdin)

@@ -12,15 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from stackctl import locations, readiness
+from stackctl import readiness
 from stackctl.errors import MachineError, UserError
 from stackctl.operations.deploy import deploy_locked
 from stackctl.operations.origins import Origin
-from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
-from stackctl.operations.site import Site
-from stackctl.operations.transfer import Meter
-from stackctl.operations.use import refuse_stopped
-from stackctl.render import render
+from stackctl.operations.site import Site, require_whole
+from stackctl.operations.transfer import Meter, first_unequal
+from stackctl.render import Bundle
 from stackctl.runtimes.base import Progress
 from stackctl.stores.base import Census, Entry
 
@@ -84,10 +82,18 @@ def promote(
                 target.stack, target.scenario, target.effective, target.runtime,
                 progress=progress, timeout=timeout,
             )  # fmt: skip
-        if before is None or before.status != STATUS:
-            _refuse_content(target)
+        # One that goes on was empty when it began.
+        resumed = before is not None and before.status == STATUS
+        there = None if resumed else _refuse_content(target)
+        target.runtime.sweep(target.stack)
+        bundle = target.start(timeout, progress)
+        _refuse_another_schema(
+            origin, target, census, there or target.scenario.backend_store.census(target)
+        )
         notes: list[str] = []
-        tables, artifacts = _fill(origin, target, census, size, timeout, meter, progress, notes)
+        tables, artifacts = _fill(
+            origin, target, bundle, census, size, timeout, meter, progress, notes
+        )
         return Outcome(dict(census.counts), size, tables, artifacts, tuple(notes))
 
 
@@ -100,22 +106,22 @@ def _look(origin: Origin, target: Site) -> tuple[Census, int]:
     return origin.look(), origin.measure()
 
 
-def _refuse_content(target: Site) -> None:
-    manifest = target.stack.require_manifest()
-    refuse_half_done(manifest)
-    refuse_half_rotated(target.stack)
-    refuse_stopped(target.stack, manifest, target.runtime)
-    empty = target.scenario.backend_store.census(target).empty
-    if not empty or target.scenario.artifact_store.measure(target):
+def _refuse_content(target: Site) -> Census:
+    """What a stack holds that has neither runs nor artifacts."""
+    require_whole(target)
+    census = target.scenario.backend_store.census(target)
+    if not census.empty or target.scenario.artifact_store.measure(target):
         raise UserError(
             f"stack {target.stack.name!r} holds data",
             hint="choose another name with --name; nothing was changed",
         )
+    return census
 
 
 def _fill(
     origin: Origin,
     target: Site,
+    bundle: Bundle,
     census: Census,
     size: int,
     timeout: float,
@@ -125,11 +131,6 @@ def _fill(
 ) -> tuple[dict[str, int], int]:
     stack, scenario, runtime = target.stack, target.scenario, target.runtime
     manifest = stack.require_manifest()
-    runtime.sweep(stack)
-    bundle = render(scenario, target.effective, target.place)
-    if not runtime.observe(stack).runs(bundle):
-        runtime.start(stack, bundle, timeout=timeout, progress=progress)
-    _refuse_another_schema(origin, target, census)
     stack.save(manifest.with_(status=STATUS))
     runtime.stop(stack, scenario.servers)
     meter.expect(f"promoting {origin.name}: rows", census.bytes)
@@ -138,20 +139,20 @@ def _fill(
     digests = _copy_artifacts(origin, target, meter, notes)
     meter.expect("comparing artifacts", size)
     _compare_rows(sent, target)
-    count = _compare_artifacts(digests, target, meter)
+    _compare_artifacts(digests, target, meter)
     _tell_elsewhere(target, notes)
     runtime.start(stack, bundle, timeout=timeout, progress=progress)
     readiness.prove(stack, scenario, target.settings, runtime, progress)
     stack.save(manifest.with_(status="deployed"))
-    return {table: int(found["rows"]) for table, found in sent.items() if found["rows"]}, count
+    tables = {table: int(found["rows"]) for table, found in sent.items() if found["rows"]}
+    return tables, len(digests)
 
 
-def _refuse_another_schema(origin: Origin, target: Site, census: Census) -> None:
-    there = target.scenario.backend_store.census(target).revision
-    if census.revision and census.revision != there:
+def _refuse_another_schema(origin: Origin, target: Site, census: Census, there: Census) -> None:
+    if census.revision and census.revision != there.revision:
         raise UserError(
             f"{origin.name} has the schema {census.revision}, and stack "
-            f"{target.stack.name!r} {there}",
+            f"{target.stack.name!r} {there.revision}",
             hint="first bring the older one to the newer's: stackctl upgrade; nothing was copied",
         )
 
@@ -168,7 +169,7 @@ def _copy_rows(origin: Origin, target: Site, meter: Meter) -> dict[str, Any]:
 
 
 def _copy_artifacts(origin: Origin, target: Site, meter: Meter, notes: list[str]) -> dict[str, str]:
-    """Every artifact; returns the SHA-256 of each."""
+    """Every artifact; returns the SHA-256 of each, by its name in an archive."""
     digests: dict[str, str] = {}
 
     def passing() -> Iterator[tuple[str, Entry, BinaryIO]]:
@@ -176,7 +177,7 @@ def _copy_artifacts(origin: Origin, target: Site, meter: Meter, notes: list[str]
             watched = _Hashed(content, meter)
             yield "artifacts", entry, watched  # type: ignore[misc]
             if not entry.folder:
-                digests[entry.path] = watched.rest()
+                digests[f"artifacts/{entry.path}"] = watched.rest()
 
     target.scenario.artifact_store.load(target, passing(), skip=True)
     return digests
@@ -189,21 +190,13 @@ def _compare_rows(sent: dict[str, Any], target: Site) -> None:
             raise _differs(f"table {table}")
 
 
-def _compare_artifacts(digests: dict[str, str], target: Site, meter: Meter) -> int:
-    left = dict(digests)
-    for section, entry, content in target.scenario.artifact_store.dump(target, lambda _: None):
-        if section != "artifacts" or entry.path not in left:
-            continue
-        if _Hashed(content, meter).rest() != left.pop(entry.path):
-            raise _differs(f"artifact {entry.path!r}")
-    if left:
-        raise _differs(f"artifact {next(iter(left))!r}")
-    return len(digests)
+def _compare_artifacts(digests: dict[str, str], target: Site, meter: Meter) -> None:
+    if found := first_unequal(target, digests, meter):
+        raise _differs(f"artifact {found[0].removeprefix('artifacts/')!r}")
 
 
 def _tell_elsewhere(target: Site, notes: list[str]) -> None:
-    root = locations.root(target.scenario, target.settings, target.data)
-    found = target.ask("elsewhere", root=root)
+    found = target.ask("elsewhere", root=target.root)
     if found["runs"]:
         notes.append(
             f"artifacts of {found['runs']} runs stay where they are and were not copied, "

@@ -20,7 +20,6 @@ from stackctl.operations.releases import refuse_older_mlflow
 from stackctl.operations.site import Site
 from stackctl.operations.transfer import Meter, require_room
 from stackctl.operations.use import refuse_stopped
-from stackctl.render import render
 from stackctl.runtimes.base import Progress
 from stackctl.sealed import unseal
 from stackctl.stack import Manifest
@@ -137,9 +136,7 @@ def _replace(
     manifest = stack.require_manifest()
     stack.save(manifest.with_(status="restoring"))
     runtime.sweep(stack)
-    bundle = render(scenario, site.effective, site.place)
-    if not runtime.observe(stack).runs(bundle):
-        runtime.start(stack, bundle, timeout=wishes.timeout, progress=progress)
+    bundle = site.start(wishes.timeout, progress)
     runtime.stop(stack, scenario.servers)
     meter.expect(f"restoring {stack.name}", int(archive.manifest["bytes"]))
     scenario.artifact_store.clear(site)

@@ -11,13 +11,15 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from stackctl import courier
-from stackctl.render import Place, script
-from stackctl.runtimes.base import Runtime
+from stackctl import courier, locations
+from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
+from stackctl.operations.use import refuse_stopped
+from stackctl.render import Bundle, Place, render, script
+from stackctl.runtimes.base import Progress, Runtime
 from stackctl.runtimes.pipe import Pipe
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective, Settings
-from stackctl.stack import Stack
+from stackctl.stack import Manifest, Stack
 
 # Reads the courier's source, and leaves the rest of the input to it.
 _BOOT = """
@@ -62,6 +64,22 @@ class Site:
         """The data folder."""
         return self.stack.data(self.settings.data)
 
+    @property
+    def root(self) -> str:
+        """Below which its experiments have their artifacts."""
+        return locations.root(self.scenario, self.settings, self.data)
+
+    def start(self, timeout: float, progress: Progress) -> Bundle:
+        """Have every service run, where one does not; returns by which bundle they do.
+
+        Raises:
+            NotReady: One did not start.
+        """
+        bundle = render(self.scenario, self.effective, self.place)
+        if not self.runtime.observe(self.stack).runs(bundle):
+            self.runtime.start(self.stack, bundle, timeout=timeout, progress=progress)
+        return bundle
+
     def within(self, service: str, template: str) -> AbstractContextManager[Pipe]:
         """Run a script where `service` runs."""
         text = script(self.scenario, self.effective, self.place, service, template)
@@ -91,6 +109,21 @@ class Site:
             # Its input stays open meanwhile: where that ends, so does the courier.
             answer = pipe.stdout.read()
         return dict(json.loads(answer))
+
+
+def require_whole(site: Site) -> Manifest:
+    """The manifest of a stack that runs and that no interrupted operation has half changed.
+
+    Raises:
+        UserError: It is a copy, or half changed.
+        NotRunning: Not everything of it runs.
+    """
+    manifest = site.stack.require_manifest()
+    site.stack.refuse_copy(manifest)
+    refuse_half_done(manifest)
+    refuse_half_rotated(site.stack)
+    refuse_stopped(site.stack, manifest, site.runtime)
+    return manifest
 
 
 @cache

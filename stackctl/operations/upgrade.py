@@ -178,9 +178,7 @@ def _make_ready(
     write_bundle(next_, bundle.files)
     runtime.obtain_images(next_, bundle, progress)
     way_back.keep(site, before, progress)
-    was = render(site.scenario, site.effective, site.place)
-    if not runtime.observe(stack).runs(was):
-        runtime.start(stack, was, timeout=wishes.timeout, progress=progress)
+    site.start(wishes.timeout, progress)
     census, _ = _measure(site, wishes)
     answer = replace(target, files=_NEXT).ask("release", revision=census.revision)
     if answer["mlflow"] != after:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from stackctl.courier.counting import OWN
 from stackctl.stores import sqlite, tree
 from stackctl.stores.base import BackendStore, Census, Entry, Note
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from stackctl.operations.site import Site
 
 _TRASH = ".trash/"
-# The experiment of stackctl's own checks is nobody's data.
-_OWN = "stackctl readiness "
 
 
 class Files(BackendStore):
@@ -114,7 +113,7 @@ def census(root: Path) -> Census:
     own = {
         path.parent.relative_to(root).as_posix() + "/"
         for path in [*root.glob("*/meta.yaml"), *root.glob(f"{_TRASH}*/meta.yaml")]
-        if f"name: {_OWN}" in path.read_text(encoding="utf-8", errors="replace")
+        if f"name: {OWN}" in path.read_text(encoding="utf-8", errors="replace")
     }
     counts: Counter[str] = Counter(dict.fromkeys([*_KINDS.values(), "metrics"], 0))
     size = 0

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from stackctl.courier.counting import OWN, queries
+from stackctl.courier.counting import OWN_PATTERN, queries
 from stackctl.errors import UserError
 from stackctl.stores import files, sqlite, tree
 from stackctl.stores.base import Census, Entry, Note
@@ -109,24 +109,23 @@ class Folder(Foreign):
     def located(self) -> list[Located]:
         """Beside the runs, unless an experiment was given another place."""
         found = []
-        folder: Path | None
-        for folder in self._experiments():
-            name = folder.name
-            about = _read(folder / "meta.yaml")
-            location = str(about.get("artifact_location") or folder)
-            place = _local(location, self.path.parent)
-            apart = place is not None and place.is_dir() and place.name != name
-            if self._artifacts is not None:
-                folder = self._artifacts / folder.name
-            elif apart or place is None:
-                folder = place
-            found.append(Located(name, location, folder))
+        for beside in self._experiments():
+            location = str(_read(beside / "meta.yaml").get("artifact_location") or beside)
+            found.append(Located(beside.name, location, self._folder(beside, location)))
         return _once(found)
 
     def packed(self, scratch: Path) -> Iterator[tuple[Entry, BinaryIO]]:
         """The store's own files."""
         found = tree.walk(self.path, lambda _: None)
         yield from tree.opened((e, p) for e, p in found if files.keeps(e.path))
+
+    def _folder(self, beside: Path, location: str) -> Path | None:
+        if self._artifacts is not None:
+            return self._artifacts / beside.name
+        said = _local(location, self.path.parent)
+        # A folder that was copied says where it was.
+        stale = said is not None and not (said.is_dir() and said.name != beside.name)
+        return beside if stale else said
 
     def _is_artifact(self, place: Located, path: str) -> bool:
         beside = place.folder is not None and place.folder.is_relative_to(self.path)
@@ -153,7 +152,7 @@ class SQLite(Foreign):
                     hint="name the file that MLflow uses, which is often mlflow.db",
                 )
             counts = {
-                kind: int(connection.execute(query, {"own": OWN}).fetchone()[0])
+                kind: int(connection.execute(query, {"own": OWN_PATTERN}).fetchone()[0])
                 for kind, query in queries(tables).items()
             }
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -228,16 +227,13 @@ def open_uri(uri: str, artifacts: Path | None) -> Foreign:
     path = Path(rest[1:].partition("?")[0]).absolute()
     if not path.is_file():
         raise UserError(f"there is no database {path}", hint="is the path right?")
+    store = SQLite(path, artifacts and artifacts.absolute())
     try:
-        return _checked(SQLite(path, artifacts and artifacts.absolute()))
+        store.census()
     except sqlite3.Error as error:
         raise UserError(
             f"database {path} cannot be read: {error}", hint="is it a database of MLflow?"
         ) from error
-
-
-def _checked(store: SQLite) -> SQLite:
-    store.census()
     return store
 
 
