@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from stackctl.runtimes import compose
-from stackctl.runtimes.docker import Docker
+from stackctl.runtimes.docker import compose
+from stackctl.runtimes.docker.runtime import Docker
 from stackctl.stack import Home
 
 NAME, PORT, ROUNDS = "benchmark", "5990", 3

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from stackctl.runtimes import components
+from stackctl.runtimes.embedded import components
 
 ROUNDS = 3
 SCENARIOS = ("scenario-3b", "scenario-5")

@@ -1,9 +1,9 @@
 """Where MLflow says that a stack's artifacts are: the beginnings of the locations in its rows."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from pathlib import Path
 
+from stackctl.addresses import Addresses
 from stackctl.scenario import Scenario
 from stackctl.settings import Settings
 
@@ -12,7 +12,7 @@ _PROXY = "mlflow-artifacts:"
 
 def roots(scenario: Scenario, settings: Settings, data: Path) -> list[str]:
     """What the locations of a stack's artifacts begin with, in an order that two stacks share."""
-    if scenario.writer == "client" and not scenario.artifact_store.local:
+    if scenario.writer == "client" and not scenario.artifact_kind.local:
         # A client may have named another place in the bucket.
         return [f"s3://{settings.bucket}"]
     return _forms(scenario, root(scenario, settings, data))
@@ -20,12 +20,14 @@ def roots(scenario: Scenario, settings: Settings, data: Path) -> list[str]:
 
 def root(scenario: Scenario, settings: Settings, data: Path) -> str:
     """Below which a stack keeps the artifacts of an experiment, as `ROOT/EXPERIMENT`."""
-    if scenario.artifact_store.local:
+    if scenario.artifact_kind.local:
         return f"{data}/mlruns"
     if scenario.writer == "client":
         return f"s3://{settings.bucket}/artifacts"
     # Without a server of their own for artifacts, clients ask the one that they use.
-    return artifacts_server(settings) if scenario.writer == "artifacts-server" else _PROXY
+    if scenario.writer == "artifacts-server":
+        return Addresses(scenario, settings).artifacts_location()
+    return _PROXY
 
 
 def moves(scenario: Scenario, settings: Settings, data: Path, there: str) -> list[tuple[str, str]]:
@@ -35,18 +37,9 @@ def moves(scenario: Scenario, settings: Settings, data: Path, there: str) -> lis
 
 
 def _forms(scenario: Scenario, place: str) -> list[str]:
-    return [place, f"file://{place}"] if scenario.artifact_store.local else [place]
+    return [place, f"file://{place}"] if scenario.artifact_kind.local else [place]
 
 
 def relocations(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:
     """Pairs of an old and a new beginning, where they differ."""
     return [(a, b) for a, b in zip(old, new, strict=False) if a != b]
-
-
-def artifacts_server(settings: Settings) -> str:
-    """Where clients of an artifacts-only server send artifacts: it is kept with each run."""
-    hosts = settings.public_hosts
-    everywhere = ip_address(settings.bind).is_unspecified
-    host = hosts[0].partition(":")[0] if hosts else "127.0.0.1" if everywhere else settings.bind
-    host = f"[{host}]" if ":" in host else host
-    return f"mlflow-artifacts://{host}:{settings.artifacts_port}"

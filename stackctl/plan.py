@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stackctl.observed import Observed
 from stackctl.render import Bundle
-from stackctl.runtimes.base import Observed
 
 _SIGNS = {
     "generate": "+", "create": "+", "write": "+", "build": "+", "pull": "+", "start": "+",

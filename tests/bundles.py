@@ -12,12 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stackctl import scenario, settings
+from stackctl import scenarios, settings
+from stackctl.deployment import Deployment
 from stackctl.render import Bundle, Component, Local, Place, render
+from stackctl.runtimes.base import Runtime
+from stackctl.runtimes.docker.runtime import Docker
 from stackctl.settings import Effective
-from stackctl.stack import write_files
+from stackctl.stack import Home, write_files
 
-NAMES = scenario.names()
+NAMES = scenarios.names()
 
 # Settings that each change the files of some scenario. Held complete by test_settings.
 VARIANTS: tuple[tuple[str, ...], ...] = (
@@ -64,7 +67,16 @@ def place(home: str = "/home/ada/my stacks", stack: str = "x", data: str = "") -
 
 def effective(name: str, *flags: str) -> Effective:
     """The settings of a scenario with `--set` flags, and nothing from the environment."""
-    return settings.resolve(scenario.load(name), flags=flags, environment={})
+    return settings.resolve(scenarios.load(name), flags=flags, environment={})
+
+
+def deployment(
+    home: Home, name: str, *flags: str, stack: str = "", runtime: Runtime | None = None
+) -> Deployment:
+    """A stack of `home` that is only looked at: nobody is asked for anything."""
+    chosen = effective(name, *flags)
+    where = home.stack(stack or chosen.settings.name)
+    return Deployment(where, scenarios.load(name), chosen, runtime or Docker(asks=False))
 
 
 @cache
@@ -72,7 +84,7 @@ def bundle(name: str, *flags: str, home: str = "/home/ada/my stacks") -> Bundle:
     """What a scenario with `--set` flags renders to, for ada."""
     chosen = effective(name, *flags)
     where = place(home, chosen.settings.name, chosen.settings.data)
-    return render(scenario.load(name), chosen, where)
+    return render(scenarios.load(name), chosen, where)
 
 
 COMPONENTS = {
@@ -140,7 +152,7 @@ def processes(
     stack = chosen.settings.name
     machine = local(home, stack, components=components, ports=ports, service_user=service_user)
     where = replace(place(home, stack, chosen.settings.data), local=machine)
-    return render(scenario.load(name), chosen, where)
+    return render(scenarios.load(name), chosen, where)
 
 
 def descriptions(of: Bundle) -> dict[str, dict[str, Any]]:

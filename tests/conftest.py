@@ -13,7 +13,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from stackctl.render import Component
-from stackctl.runtimes import components
+from stackctl.runtimes.embedded import components
 from stackctl.stack import Home
 from tests.snapshots import Texts
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import locations, scenario
+from stackctl import locations, scenarios
 from stackctl.settings import resolve
 
 
 def roots(name: str, *flags: str, data: str = "/home/u/data/x") -> list[str]:
-    found = scenario.load(name)
+    found = scenarios.load(name)
     settings = resolve(found, flags=flags, environment={}).settings
     return locations.roots(found, settings, Path(data))
 

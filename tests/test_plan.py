@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from stackctl.observed import Observed, ServiceState
 from stackctl.plan import Plan, Step, diff, plan
 from stackctl.render import Bundle
-from stackctl.runtimes.base import Observed, ServiceState
 from tests.bundles import NAMES, bundle, processes
 
 NOTHING = "Nothing to do: the stack is as it should be."

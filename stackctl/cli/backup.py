@@ -6,13 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from stackctl.cli.options import (
-    StackName,
-    deployed,
-    home,
-    passphrase,
-    site_of,
-)
+from stackctl.cli.options import StackName, home, passphrase, recorded
 
 
 class _StackOrCommand(TyperGroup):
@@ -55,11 +49,11 @@ def create(
     from stackctl.console import meter, say, size
     from stackctl.operations.backup import backup, default_path
 
-    found, manifest = deployed(stack)
+    found = recorded(stack)
     path = (output or default_path(home(), found.name)).absolute()
     words = passphrase(passphrase_file, twice=True) if with_secrets else ""
     with meter() as shown:
-        about = backup(site_of(found, manifest), path, passphrase=words, meter=shown)
+        about = backup(found, path, passphrase=words, meter=shown)
     for note in about["notes"]:
         say(note)
     say(f"{_counts(about)}; {size(path.stat().st_size)}")

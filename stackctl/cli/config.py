@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import Name, Port, ScenarioName, Set, scenario_and_settings
+from stackctl.cli.options import Name, Port, ScenarioName, Set, flags, resolved
 
 
 def config(
@@ -16,7 +16,7 @@ def config(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Print every setting: its effective value and where that came from."""
-    _, effective = scenario_and_settings(scenario, given, name, port)
+    _, effective = resolved(scenario, flags(given, name, port))
     rows = effective.rows()
     if as_json:
         values = {key: {"value": value, "source": source} for key, value, source in rows}

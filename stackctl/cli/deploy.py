@@ -16,8 +16,8 @@ from stackctl.cli.options import (
     ScenarioName,
     Set,
     Timeout,
-    home,
-    scenario_and_settings,
+    flags,
+    wanted,
 )
 
 
@@ -36,27 +36,21 @@ def deploy(
 
     What is there already is changed only where it differs; `stackctl plan` shows that first.
     """
-    from stackctl import client
+    from stackctl.client import environment as client
     from stackctl.console import say, working
     from stackctl.operations.deploy import deploy as deploy_stack
-    from stackctl.runtimes.choice import choose
 
-    found, effective = scenario_and_settings(scenario, given, name, port, runtime)
-    stack = home().stack(effective.settings.name)
-    chosen = choose(stack, found, effective)
-    say(str(chosen))
+    stack = wanted(scenario, flags(given, name, port, runtime))
+    say(stack.why)
     with working(f"deploying {stack.name}"):
-        done = deploy_stack(
-            stack, found, effective, chosen.runtime,
-            progress=say, timeout=timeout, check=not no_check,
-        )  # fmt: skip
+        done = deploy_stack(stack, progress=say, timeout=timeout, check=not no_check)
     if not done:
         say("nothing to do: the stack is as it should be")
-    settings = effective.settings
     program = "stackctl" if shutil.which("stackctl") else str(Path(sys.argv[0]).absolute())
-    words = [program, *(["--home", str(stack.home.path)] if Global.home else []), "env", stack.name]
+    at = ["--home", str(stack.stack.home.path)] if Global.home else []
+    words = [program, *at, "env", stack.name]
     typer.echo(
-        f"Tracking URI  {client.tracking_uri(found, settings, stack.data(settings.data))}\n"
-        f"UI            {client.ui_address(settings)}\n"
+        f"Tracking URI  {client.tracking_uri(stack.scenario, stack.settings, stack.data)}\n"
+        f"UI            {stack.addresses.server}\n"
         f'In a shell    eval "$({shlex.join(words)})"'
     )

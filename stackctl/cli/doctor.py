@@ -11,7 +11,7 @@ from stackctl.cli.options import home
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
     """Look at daemon, Compose, disk, memory, ports, secrets and clock; exit 3 on a problem."""
-    from stackctl.doctor import examine
+    from stackctl.operations.doctor import examine
 
     findings = list(examine(home()))
     if as_json:

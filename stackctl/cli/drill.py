@@ -3,11 +3,7 @@
 import typer
 
 from stackctl.cli.backup import ArchiveFile
-from stackctl.cli.options import (
-    RuntimeName,
-    Timeout,
-    home,
-)
+from stackctl.cli.options import RuntimeName, Timeout, home
 
 
 def drill(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import StackName, as_deployed, deployed
+from stackctl.cli.options import StackName, recorded
 
 
 class EnvFormat(StrEnum):
@@ -28,16 +28,17 @@ def env(
 
     No secret is printed: variables name the files that hold them, or read them when evaluated.
     """
-    from stackctl.client import client_environment
+    from stackctl.client.environment import client_environment
     from stackctl.console import say
+    from stackctl.operations.held import visited
 
-    found, manifest = deployed(stack)
-    scenario, effective = as_deployed(found, manifest)
-    variables = client_environment(scenario, effective.settings, found)
+    found = recorded(stack)
+    manifest = visited(found)
+    variables = client_environment(found)
     if manifest.status == "removed":
         say(
             f"stack {found.name!r} is removed; start it: "
-            f"stackctl deploy {scenario.name} --name {found.name}"
+            f"stackctl deploy {found.scenario.name} --name {found.name}"
         )
     if format_ is EnvFormat.json:
         typer.echo(json.dumps(variables.values, indent=2))

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import Python, StackName, as_deployed, deployed, runtime_of
+from stackctl.cli.options import Python, StackName, recorded
 
 
 def complete_example(incomplete: str) -> Iterable[str]:
     """Names of examples, for the shell."""
-    from stackctl.example import EXAMPLES
+    from stackctl.client.examples import EXAMPLES
 
     return [name for name in EXAMPLES if name.startswith(incomplete)]
 
@@ -35,10 +35,10 @@ def example(
     python: Python = sys.executable,
 ) -> None:  # fmt: skip
     """Run an example on a stack: quickstart, penguins or remote."""
-    from stackctl import example as shipped
+    from stackctl.client import examples as shipped
     from stackctl.console import say
     from stackctl.operations import example as running
-    from stackctl.operations.use import client
+    from stackctl.operations.clients import client_of
 
     if name is None:
         _list()
@@ -49,13 +49,9 @@ def example(
         shipped.copy(found, copy)
         say(f'copied to {copy}; to run it by yourself: eval "$(stackctl env {stack or ""})"')
         return
-    chosen, manifest = deployed(stack)
-    scenario, effective = as_deployed(chosen, manifest)
-    user = client(
-        chosen, scenario, effective.settings, runtime_of(manifest),
-        packages=found.packages, python=python, progress=say,
-    )  # fmt: skip
-    say(f"example {found.name} on stack {chosen.name} ({scenario.name})")
+    chosen = recorded(stack)
+    user = client_of(chosen, packages=found.packages, python=python, progress=say)
+    say(f"example {found.name} on stack {chosen.name} ({chosen.scenario.name})")
     running.run(found, parts, chosen.name, user, output=output, progress=say)
     say(f"look at it: {shlex.join(['stackctl', 'open', chosen.name])}")
 
@@ -63,7 +59,7 @@ def example(
 def _list() -> None:
     from rich.table import Table
 
-    from stackctl import example as shipped
+    from stackctl.client import examples as shipped
     from stackctl.console import out
 
     table = Table("example", "shows", "parts", box=None, pad_edge=False)

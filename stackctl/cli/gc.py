@@ -4,11 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import (
-    StackName,
-    deployed,
-    site_of,
-)
+from stackctl.cli.options import StackName, recorded
 
 
 def gc(
@@ -28,10 +24,10 @@ def gc(
     from rich.table import Table
 
     from stackctl.console import out, say, size
-    from stackctl.operations.collect import collect, seconds
+    from stackctl.operations.gc import collect, seconds
 
-    found, manifest = deployed(stack)
-    garbage = collect(site_of(found, manifest), seconds(older_than), delete=yes)
+    found = recorded(stack)
+    garbage = collect(found, seconds(older_than), delete=yes)
     table = Table("kind", "id", "name", "experiment", "size", box=None, pad_edge=False)
     for thing in garbage.things:
         more = f", traces: {thing['traces']}" if thing["traces"] else ""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import deployed, runtime_of
+from stackctl.cli.options import recorded
 
 
 def logs(
@@ -15,11 +15,12 @@ def logs(
 ) -> None:
     """Print the logs of a stack's services, without secrets."""
     from stackctl.errors import UnknownName
+    from stackctl.operations.held import visited
 
-    found, manifest = deployed(stack)
-    runtime = runtime_of(manifest)
-    known = list(runtime.observe(found).services)
+    found = recorded(stack)
+    visited(found)
+    known = list(found.runtime.observe(found.stack).services)
     if service is not None and service not in known:
         raise UnknownName("service", service, known)
-    for line in runtime.logs(found, service, follow=follow, tail=tail):
+    for line in found.runtime.logs(found.stack, service, follow=follow, tail=tail):
         typer.echo(line)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import StackName, as_deployed, deployed, runtime_of
+from stackctl.cli.options import StackName, recorded
 
 
 def open_(
@@ -15,23 +15,22 @@ def open_(
     ] = False,
 ) -> None:
     """Open a stack's UI in the browser; $BROWSER says in which."""
-    from stackctl.client import client_environment, ui_address
+    from stackctl.client.environment import client_environment
     from stackctl.console import say
-    from stackctl.operations.use import refuse_stopped
+    from stackctl.operations.held import visited
 
-    found, manifest = deployed(stack)
-    scenario, effective = as_deployed(found, manifest)
-    address = ui_address(effective.settings)
+    found = recorded(stack)
+    visited(found, running=not print_)
+    address = str(found.addresses.server)
     if print_:
         typer.echo(address)
         return
-    refuse_stopped(found, manifest, runtime_of(manifest))
-    login = client_environment(scenario, effective.settings, found).files
+    login = client_environment(found).files
     if "MLFLOW_TRACKING_PASSWORD" in login:
         say(f"log in as admin with the password in {login['MLFLOW_TRACKING_PASSWORD']}")
     typer.echo(address)
     if not webbrowser.open(address):
         say(
             "no browser was found here: open that address in one. From another machine: "
-            f"ssh -L {effective.settings.port}:127.0.0.1:{effective.settings.port} THIS-MACHINE"
+            f"ssh -L {found.settings.port}:127.0.0.1:{found.settings.port} THIS-MACHINE"
         )

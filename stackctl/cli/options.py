@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stackctl.operations.site import Site
-    from stackctl.runtimes.base import Runtime
+    from stackctl.deployment import Deployment
     from stackctl.scenario import Scenario
     from stackctl.settings import Effective
-    from stackctl.stack import Home, Manifest, Stack
+    from stackctl.stack import Home
 
 
 def complete_scenario(incomplete: str) -> Iterable[str]:
     """Names of scenarios, for the shell."""
-    from stackctl import scenario
+    from stackctl import scenarios
     from stackctl.stack import Home
 
-    known = scenario.names(Home.find().scenarios)
+    known = scenarios.names(Home.find().scenarios)
     return [name for name in known if name.startswith(incomplete)]
 
 
@@ -112,52 +111,49 @@ def home() -> "Home":
     return Home.find(Global.home)
 
 
-def scenario_and_settings(
-    name: str,
+def flags(
     given: list[str] | None,
-    stack: str | None = None,
+    name: str | None = None,
     port: str | None = None,
     runtime: str | None = None,
-) -> tuple["Scenario", "Effective"]:
+) -> list[str]:
+    """`--set` and its short forms, as settings take them."""
+    short = {"name": name, "port": port, "runtime": runtime}
+    return [*(given or []), *(f"{k}={value}" for k, value in short.items() if value is not None)]
+
+
+def resolved(scenario: str, chosen: list[str]) -> tuple["Scenario", "Effective"]:
     """A scenario with its effective settings."""
-    from stackctl import scenario, settings
+    from stackctl import scenarios, settings
 
     where = home()
-    found = scenario.load(name, where.scenarios)
-    flags = list(given or [])
-    flags += [f"name={stack}"] if stack is not None else []
-    flags += [f"port={port}"] if port is not None else []
-    flags += [f"runtime={runtime}"] if runtime is not None else []
-    return found, settings.resolve(found, flags=flags, dotenv=where.dotenv)
+    found = scenarios.load(scenario, where.scenarios)
+    return found, settings.resolve(found, flags=chosen, dotenv=where.dotenv)
 
 
-def deployed(name: str | None) -> tuple["Stack", "Manifest"]:
-    """A stack that was deployed."""
-    stack = home().choose(name)
-    return stack, stack.require_manifest()
+def wanted(scenario: str, chosen: list[str]) -> "Deployment":
+    """A stack as it is to be."""
+    from stackctl.deployment import Deployment
+
+    found, effective = resolved(scenario, chosen)
+    return Deployment.chosen(home().stack(effective.settings.name), found, effective)
 
 
-def as_deployed(stack: "Stack", manifest: "Manifest") -> tuple["Scenario", "Effective"]:
-    """The scenario and the settings with which a stack was deployed."""
-    from stackctl import scenario
-    from stackctl.settings import Effective
-
-    found = scenario.load(manifest.scenario, stack.home.scenarios)
-    return found, Effective(stack.settings(manifest), {})
-
-
-def site_of(stack: "Stack", manifest: "Manifest") -> "Site":
-    """A stack as it was deployed, for those who carry its data."""
-    from stackctl.operations.site import Site
-
-    return Site(stack, *as_deployed(stack, manifest), runtime_of(manifest))
-
-
-def runtime_of(manifest: "Manifest") -> "Runtime":
-    """Where a stack was deployed."""
+def as_files(scenario: str, chosen: list[str], runtime: str | None = None) -> "Deployment":
+    """A stack whose files are only looked at, or taken elsewhere; no daemon is asked."""
+    from stackctl.deployment import Deployment
     from stackctl.runtimes import choice
 
-    return choice.runtime_of(manifest)
+    found, effective = resolved(scenario, chosen)
+    where = choice.for_files(runtime or effective.settings.runtime)
+    return Deployment(home().stack(effective.settings.name), found, effective, where)
+
+
+def recorded(name: str | None) -> "Deployment":
+    """A stack as it was deployed: the one named, else the only one."""
+    from stackctl.deployment import Deployment
+
+    return Deployment.recorded(home().choose(name))
 
 
 def passphrase(given: Path | None, *, twice: bool) -> str:

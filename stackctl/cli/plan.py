@@ -13,8 +13,8 @@ from stackctl.cli.options import (
     RuntimeName,
     ScenarioName,
     Set,
-    home,
-    scenario_and_settings,
+    flags,
+    wanted,
 )
 
 
@@ -34,25 +34,22 @@ def plan(
 ) -> None:
     """Print what deploy would do, and how the files would change. Changes nothing."""
     from stackctl.console import say
-    from stackctl.operations.deploy import prepare
+    from stackctl.operations.deploy import look
     from stackctl.plan import diff
-    from stackctl.runtimes.choice import choose
     from stackctl.secrets import redact
 
     Global.errors_exit_1 = detailed_exitcode
-    found, effective = scenario_and_settings(scenario, given, name, port, runtime)
-    stack = home().stack(effective.settings.name)
-    chosen = choose(stack, found, effective)
-    wanted = prepare(stack, found, effective, chosen.runtime)
-    for line in (str(chosen), *wanted.bundle.notes):
+    stack = wanted(scenario, flags(given, name, port, runtime))
+    found = look(stack)
+    for line in (stack.why, *found.bundle.notes):
         say(line)
-    changes = redact(diff(wanted.bundle, wanted.files), stack.secrets.values())
+    changes = redact(diff(found.bundle, found.files), stack.secrets.values())
     if as_json:
-        steps = [asdict(step) for step in wanted.plan.steps]
+        steps = [asdict(step) for step in found.plan.steps]
         typer.echo(json.dumps({"stack": stack.name, "steps": steps, "diff": changes}, indent=2))
     else:
-        if wanted.files and changes:
+        if found.files and changes:
             typer.echo(f"{changes}\n")
-        typer.echo(str(wanted.plan))
-    if detailed_exitcode and wanted.plan:
+        typer.echo(str(found.plan))
+    if detailed_exitcode and found.plan:
         raise typer.Exit(2)

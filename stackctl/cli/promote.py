@@ -1,7 +1,7 @@
 """`stackctl promote`: copy a stack's content into a stack of another scenario."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,14 +13,9 @@ from stackctl.cli.options import (
     Timeout,
     complete_scenario,
     complete_stack,
-    deployed,
+    flags,
     home,
-    scenario_and_settings,
-    site_of,
 )
-
-if TYPE_CHECKING:
-    from stackctl.operations.origins import Origin
 
 
 def promote(
@@ -58,25 +53,15 @@ def promote(
     What is copied is only read. A promotion that was interrupted goes on by the same command.
     """
     from stackctl.console import counts, meter, say, size
-    from stackctl.errors import UserError
-    from stackctl.operations.origins import StackOrigin
-    from stackctl.operations.promote import look
+    from stackctl.operations.origins import named
+    from stackctl.operations.promote import destination, look
     from stackctl.operations.promote import promote as promote_stack
-    from stackctl.operations.site import Site
-    from stackctl.runtimes.choice import choose
 
-    origin = _origin(source, from_folder, from_uri, artifacts)
-    scenario, effective = scenario_and_settings(to, given, name, port, runtime)
-    stack = home().stack(effective.settings.name)
-    if isinstance(origin, StackOrigin) and origin.site.stack.name == stack.name:
-        raise UserError(
-            f"stack {stack.name!r} cannot be promoted into itself",
-            hint="name the new stack with --name",
-        )
-    if (there := stack.manifest()) is not None:
-        target = site_of(stack, there)
-    else:
-        target = Site(stack, scenario, effective, choose(stack, scenario, effective).runtime)
+    # Nothing else named, it is a stack: the only one where none is.
+    foreign = from_folder is not None or from_uri is not None
+    stack = None if foreign and source is None else home().choose(source)
+    origin = named(stack, from_folder, from_uri, artifacts)
+    target = destination(origin, home(), to, flags(given, name, port, runtime))
     if dry_run:
         outcome = look(origin, target)
     else:
@@ -90,28 +75,6 @@ def promote(
         typer.echo(f"{origin.name} holds {told}")
         return
     typer.echo(
-        f"promoted {origin.name} to {stack.name}: {told}; {len(outcome.tables)} tables and "
+        f"promoted {origin.name} to {target.name}: {told}; {len(outcome.tables)} tables and "
         f"{outcome.artifacts} artifacts are equal"
     )
-
-
-def _origin(
-    source: str | None, folder: Path | None, uri: str | None, artifacts: Path | None
-) -> "Origin":
-    from stackctl.errors import UserError
-    from stackctl.operations.origins import ForeignOrigin, StackOrigin
-    from stackctl.stores import foreign
-
-    if sum(given is not None for given in (source, folder, uri)) > 1:
-        raise UserError(
-            "more than one thing to copy is named", hint="a stack, --from-folder or --from-uri"
-        )
-    if folder is not None:
-        return ForeignOrigin(foreign.open_folder(folder, artifacts))
-    if uri is not None:
-        return ForeignOrigin(foreign.open_uri(uri, artifacts))
-    if artifacts is not None:
-        raise UserError(
-            "--artifacts is for --from-folder and --from-uri", hint="a stack knows where they are"
-        )
-    return StackOrigin(site_of(*deployed(source)))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import StackName, deployed, runtime_of
+from stackctl.cli.options import StackName, recorded
 
 
 def remove(
@@ -26,10 +26,9 @@ def remove(
     from stackctl.errors import UserError
     from stackctl.operations import remove as operation
 
-    found, manifest = deployed(stack)
-    runtime = runtime_of(manifest)
+    found = recorded(stack)
     if not volumes:
-        operation.remove(found, runtime, progress=say)
+        operation.remove(found, progress=say)
         return
     if confirm is None:
         if not sys.stdin.isatty():
@@ -37,10 +36,10 @@ def remove(
                 "nobody is there to confirm that data is deleted",
                 hint=f"give --confirm {found.name}; nothing was deleted",
             )
-        say(f"This deletes for ever:\n{operation.losses(found, runtime)}")
+        say(f"This deletes for ever:\n{operation.losses(found)}")
         confirm = typer.prompt(f"Type {found.name} to delete it", default="", show_default=False)
     if confirm != found.name:
         raise UserError(
             f"{confirm!r} is not the stack's name {found.name!r}", hint="nothing was deleted"
         )
-    operation.remove_with_data(found, runtime, progress=say)
+    operation.remove_with_data(found, progress=say)

@@ -11,8 +11,8 @@ from stackctl.cli.options import (
     RuntimeName,
     ScenarioName,
     Set,
-    home,
-    scenario_and_settings,
+    as_files,
+    flags,
 )
 
 
@@ -32,13 +32,9 @@ def render(
     """
     from stackctl.console import say
     from stackctl.operations.preflight import refuse_others_files
-    from stackctl.render import render as render_bundle
-    from stackctl.runtimes.choice import place_for_files
     from stackctl.stack import write_files
 
-    found, effective = scenario_and_settings(scenario, given, name, port, runtime)
-    stack = home().stack(effective.settings.name)
-    bundle = render_bundle(found, effective, place_for_files(stack, found, effective))
+    bundle = as_files(scenario, flags(given, name, port, runtime)).render()
     if output is None:
         for path, (text, _) in bundle.files.items():
             if not path.endswith(".lock"):

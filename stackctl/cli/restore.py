@@ -1,6 +1,6 @@
 """`stackctl restore`: fill a new or an empty stack from an archive."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,14 +11,10 @@ from stackctl.cli.options import (
     RuntimeName,
     Set,
     Timeout,
+    flags,
     home,
     passphrase,
-    site_of,
 )
-
-if TYPE_CHECKING:
-    from stackctl.archive import Archive
-    from stackctl.operations.site import Site
 
 
 def restore(
@@ -43,48 +39,13 @@ def restore(
     from stackctl.archive import Archive
     from stackctl.console import meter, say
     from stackctl.operations.backup import default_path
-    from stackctl.operations.restore import Wishes
+    from stackctl.operations.restore import Wishes, destination
     from stackctl.operations.restore import restore as restore_stack
 
     with Archive(file) as archive:
-        site = _site(archive, given, name, port, runtime)
+        stack = destination(archive, home(), name, flags(given, None, port, runtime))
         words = passphrase(passphrase_file, twice=False) if with_secrets else ""
-        before = default_path(home(), f"{site.stack.name}-before-restore") if replace else None
+        before = default_path(home(), f"{stack.name}-before-restore") if replace else None
         with meter() as shown:
-            restore_stack(archive, site, Wishes(before, words, timeout), meter=shown, progress=say)
-    typer.echo(f"restored {file} into stack {site.stack.name}")
-
-
-def _site(
-    archive: "Archive",
-    given: list[str] | None,
-    name: str | None,
-    port: str | None,
-    runtime: str | None,
-) -> "Site":
-    """The stack that is to hold it: one that is there, else one as it was."""
-    from stackctl import scenario, settings
-    from stackctl.errors import UserError
-    from stackctl.operations.site import Site
-    from stackctl.runtimes.choice import choose
-
-    about, where = archive.manifest, home()
-    wanted = name or str(about["stack"])
-    if (manifest := where.stack(wanted).manifest()) is not None:
-        # The command that made it goes on where it was interrupted.
-        unfinished = manifest.status == "restoring" or not manifest.deployed_at
-        if not unfinished and (given or port or runtime):
-            raise UserError(
-                f"stack {wanted!r} is there, and a restore keeps its settings",
-                hint="leave --set, --port and --runtime out, or choose another --name",
-            )
-        return site_of(where.stack(wanted), manifest)
-    found = scenario.load(str(about["scenario"]), where.scenarios)
-    flags = [*(given or []), f"name={wanted}"]
-    flags += [f"port={port}"] if port is not None else []
-    flags += [f"runtime={runtime}"] if runtime is not None else []
-    effective = settings.resolve(
-        found, flags=flags, dotenv=where.dotenv, kept=(about["settings"], f"{archive.path}")
-    )
-    stack = where.stack(effective.settings.name)
-    return Site(stack, found, effective, choose(stack, found, effective).runtime)
+            restore_stack(archive, stack, Wishes(before, words, timeout), meter=shown, progress=say)
+    typer.echo(f"restored {file} into stack {stack.name}")

@@ -30,11 +30,11 @@ def scenarios(
     ] = DiagramFormat.text,
 ) -> None:  # fmt: skip
     """List the scenarios, or show one: client, server, stores, and what flows between them."""
-    from stackctl import scenario
+    from stackctl import scenarios
 
     own = home().scenarios
     if name is not None:
-        typer.echo(_draw(scenario.load(name, own), format_))
+        typer.echo(_draw(scenarios.load(name, own), format_))
         return
     from rich.table import Table
 
@@ -45,10 +45,10 @@ def scenarios(
     for column in ("backend store", "artifact store", "written by"):
         table.add_column(column)
     table.add_column("port", justify="right", no_wrap=True)
-    for found in scenario.load_all(own).values():
+    for found in scenarios.load_all(own).values():
         ports = [str(v) for k, v in found.settings.items() if k in ("port", "artifacts_port")]
         table.add_row(
-            found.name, found.backend_store.label, found.artifact_store.label,
+            found.name, found.backend_kind.label, found.artifact_kind.label,
             found.writer, ", ".join(ports) or "5000",
         )  # fmt: skip
     out().print(table)
@@ -56,9 +56,9 @@ def scenarios(
 
 def _draw(found: "Scenario", as_: DiagramFormat) -> str:
     if as_ is DiagramFormat.svg:
-        from stackctl import picture
+        from stackctl.drawing import picture
 
         return picture.svg(found)
-    from stackctl import diagram
+    from stackctl.drawing import diagram
 
     return diagram.mermaid(found) if as_ is DiagramFormat.mermaid else diagram.text(found)

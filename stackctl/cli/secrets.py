@@ -10,14 +10,14 @@ from stackctl.cli.options import (
     ScenarioName,
     Set,
     Timeout,
+    as_files,
     complete_stack,
-    deployed,
-    home,
-    scenario_and_settings,
-    site_of,
+    flags,
+    recorded,
 )
 
 if TYPE_CHECKING:
+    from stackctl.deployment import Deployment
     from stackctl.secrets import SecretFolder
 
 app = typer.Typer(help="Make, list, check and rotate secrets.", no_args_is_help=True)
@@ -26,23 +26,26 @@ app = typer.Typer(help="Make, list, check and rotate secrets.", no_args_is_help=
 def _folder_and_names(
     scenario: str, given: list[str] | None, name: str | None
 ) -> tuple["SecretFolder", list[str]]:
-    from stackctl.render import render
-    from stackctl.runtimes.base import Identity, place_of
+    stack = _as_files(scenario, given, name)
+    return stack.secrets, list(stack.render().secrets)
 
-    found, effective = scenario_and_settings(scenario, given, name)
-    stack = home().stack(effective.settings.name)
-    bundle = render(found, effective, place_of(stack, effective, Identity.of_this_process()))
-    return stack.secrets, list(bundle.secrets)
+
+def _as_files(scenario: str, given: list[str] | None, name: str | None) -> "Deployment":
+    # Which secrets there are does not depend on the runtime, and containers lack no program.
+    return as_files(scenario, flags(given, name), runtime="docker")
 
 
 @app.command("init")
 def init(scenario: ScenarioName, given: Set = None, name: Name = None) -> None:
     """Generate the secrets of a scenario that are missing."""
     from stackctl.console import say
+    from stackctl.operations.held import held
 
-    folder, names = _folder_and_names(scenario, given, name)
-    made = folder.ensure(names)
-    say(f"generated {len(made)} of {len(names)} secrets in {folder.path}")
+    stack = _as_files(scenario, given, name)
+    names = list(stack.render().secrets)
+    with held(stack, new=True, stopped=True, services=False):
+        made = stack.secrets.ensure(names)
+    say(f"generated {len(made)} of {len(names)} secrets in {stack.secrets.path}")
     for entry in made:
         typer.echo(entry)
 
@@ -53,7 +56,7 @@ def list_(scenario: ScenarioName, given: Set = None, name: Name = None) -> None:
     from rich.table import Table
 
     from stackctl.console import out
-    from stackctl.handover import open_names
+    from stackctl.secrets.rotation import open_names
 
     folder, names = _folder_and_names(scenario, given, name)
     table = Table("secret", "mode", "age", "state", box=None, pad_edge=False)
@@ -69,7 +72,7 @@ def list_(scenario: ScenarioName, given: Set = None, name: Name = None) -> None:
 def check(scenario: ScenarioName, given: Set = None, name: Name = None) -> None:
     """Check every secret of a scenario; the first bad one ends with exit code 2."""
     from stackctl.errors import BadSecret
-    from stackctl.handover import open_names
+    from stackctl.secrets.rotation import open_names
 
     folder, names = _folder_and_names(scenario, given, name)
     for entry in names:
@@ -103,8 +106,7 @@ def rotate(
     from stackctl.console import say
     from stackctl.operations.rotate import rotate as rotate_secrets
 
-    found, manifest = deployed(stack)
-    done = rotate_secrets(site_of(found, manifest), names or [], timeout=timeout, progress=say)
+    done = rotate_secrets(recorded(stack), names or [], timeout=timeout, progress=say)
     if done.copied:
         say("clients that hold copies of the S3 keys need the new ones; see: stackctl env")
     if done.resumed:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stackctl.cli.options import StackName, as_deployed, deployed, home, runtime_of
+from stackctl.cli.options import StackName, home, recorded
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from stackctl.overview import Overview
+    from stackctl.operations.show import Overview
 
 
 def show(
@@ -25,19 +25,17 @@ def show(
     if stack is None:
         _list(as_json)
         return
-    from stackctl.overview import look
+    from stackctl.operations.show import look
 
-    found, manifest = deployed(stack)
-    scenario, effective = as_deployed(found, manifest)
-    runtime = runtime_of(manifest)
+    found = recorded(stack)
     if watch:
         from rich.live import Live
 
-        with Live(_page(look(found, scenario, effective.settings, runtime))) as live:
+        with Live(_page(look(found))) as live:
             while True:
                 time.sleep(2)
-                live.update(_page(look(found, scenario, effective.settings, runtime)))
-    seen = look(found, scenario, effective.settings, runtime)
+                live.update(_page(look(found)))
+    seen = look(found)
     if as_json:
         typer.echo(json.dumps(seen.as_json(), indent=2))
         return
@@ -49,14 +47,15 @@ def show(
 def _list(as_json: bool) -> None:
     from stackctl.console import out, say
     from stackctl.errors import MachineError
-    from stackctl.overview import brief
+    from stackctl.operations.show import brief
+    from stackctl.runtimes import choice
 
     where = home()
     rows, unknown = [], {}
     for stack in where.stacks():
         manifest = stack.require_manifest()
         try:
-            rows.append(brief(stack, runtime_of(manifest)))
+            rows.append(brief(stack, choice.runtime_of(manifest)))
         except MachineError as error:
             unknown[manifest.runtime] = error
             rows.append(brief(stack, None))

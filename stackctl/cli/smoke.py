@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import Python, StackName, as_deployed, deployed, runtime_of
+from stackctl.cli.options import Python, StackName, recorded
 
 
 def smoke(
@@ -25,16 +25,12 @@ def smoke(
     from stackctl.console import out, say, working
     from stackctl.errors import UserError
     from stackctl.operations import smoke as smoking
-    from stackctl.operations.use import client
+    from stackctl.operations.clients import client_of
 
     if junit is not None and not junit.absolute().parent.is_dir():
         raise UserError(f"--junit {junit}: there is no such folder", hint="create it first")
-    found, manifest = deployed(stack)
-    scenario, effective = as_deployed(found, manifest)
-    user = client(
-        found, scenario, effective.settings, runtime_of(manifest),
-        packages=["mlflow"], python=python, progress=say,
-    )  # fmt: skip
+    found = recorded(stack)
+    user = client_of(found, packages=["mlflow"], python=python, progress=say)
     with working("smoke") as tell:
         steps = smoking.journey(user, secrets=found.secrets.values(), begins=tell)
     if junit is not None:
@@ -48,8 +44,8 @@ def smoke(
     for step in steps:
         table.add_row(step.name, step.outcome, f"{step.seconds:.2f}", escape(step.detail))
     out().print(table)
-    folders = [Path(tempfile.gettempdir()), *filter(None, [found.data_folder(manifest)])]
+    folders = [Path(tempfile.gettempdir()), found.data]
     if failed := smoking.failure(steps, found.name, user, folders):
         raise failed
-    say(f"{len(steps)} steps passed on stack {found.name} ({scenario.name}) "
+    say(f"{len(steps)} steps passed on stack {found.name} ({found.scenario.name}) "
         f"with mlflow {user.mlflow}")  # fmt: skip

@@ -1,22 +1,11 @@
 """`stackctl upgrade`: another MLflow release on a stack's data."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from stackctl.cli.options import (
-    StackName,
-    Timeout,
-    as_deployed,
-    deployed,
-    home,
-    runtime_of,
-)
-
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
-    from stackctl.stack import Manifest, Stack
+from stackctl.cli.options import StackName, Timeout, home, recorded
 
 
 def upgrade(
@@ -47,19 +36,19 @@ def upgrade(
     """
     from stackctl.console import counts, meter, say
     from stackctl.operations.backup import default_path
-    from stackctl.operations.upgrade import Wishes, look
+    from stackctl.operations.upgrade import Wishes, look, releases
     from stackctl.operations.upgrade import upgrade as upgrade_stack
     from stackctl.versions import MLFLOW
 
-    found, manifest = deployed(stack)
+    found = recorded(stack)
     path = (output or default_path(home(), f"{found.name}-before-upgrade")).absolute()
-    site, target = _sites(found, manifest, to or MLFLOW, image)
+    before, after = releases(found, to or MLFLOW, image)
     wishes = Wishes(path, timeout)
     if dry_run:
-        outcome = look(site, target, wishes)
+        outcome = look(before, after, wishes)
     else:
         with meter() as shown:
-            outcome = upgrade_stack(site, target, wishes, meter=shown, progress=say)
+            outcome = upgrade_stack(before, after, wishes, meter=shown, progress=say)
     held = counts(outcome.counts)
     if not outcome.steps:
         typer.echo(f"nothing to do: MLflow {outcome.before} serves {found.name}")
@@ -71,28 +60,3 @@ def upgrade(
     else:
         typer.echo(f"upgraded {found.name} from MLflow {outcome.before} to {outcome.after}: "
                    f"{held}; the backup is {path}")  # fmt: skip
-
-
-def _sites(
-    stack: "Stack", manifest: "Manifest", to: str, image: str | None
-) -> tuple["Site", "Site"]:
-    """The stack as it is and as it is to be."""
-    from stackctl import settings
-    from stackctl.operations.site import Site
-
-    scenario, effective = as_deployed(stack, manifest)
-    kept = effective.settings.model_dump(mode="json")
-    if manifest.mlflow and "tracking" not in effective.settings.images:
-        # A newer stackctl has another default.
-        kept["mlflow_version"] = manifest.mlflow
-    chosen = {"mlflow_version": to} | ({"images.tracking": image} if image else {})
-
-    def site(values: dict[str, str]) -> Site:
-        flags = [f"{key}={value}" for key, value in values.items()]
-        found = settings.resolve(
-            scenario, flags=flags, environment={}, kept=(kept, "the last deploy"),
-            given_by="the command line",
-        )  # fmt: skip
-        return Site(stack, scenario, found, runtime_of(manifest))
-
-    return site({}), site(chosen)

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from stackctl.courier.copytext import escape, unescape
 from stackctl.courier.counting import OWN_PATTERN, queries
 from stackctl.courier.errors import CourierError, first_line
-from stackctl.courier.main import Verb
 from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
+from stackctl.courier.verbs import Verb
 
 if TYPE_CHECKING:
     from stackctl.courier.tables import Part

@@ -7,8 +7,8 @@ import yaml
 
 from stackctl.courier.copytext import escape, unescape
 from stackctl.courier.database import set_admin_password
-from stackctl.courier.main import Verb
 from stackctl.courier.relocation import Relocations, relocator
+from stackctl.courier.verbs import Verb
 
 # Keys of meta.yaml that hold the place of artifacts (MLflow 3.17.2, mlflow/store/tracking/).
 _LOCATED = ("artifact_location", "artifact_uri", "source", "storage_location")

@@ -11,12 +11,9 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any, BinaryIO
 
 from stackctl.courier.errors import CourierError
-
-Verb = Callable[[dict[str, Any], BinaryIO, BinaryIO], object]
+from stackctl.courier.verbs import Verb
 
 
 def main() -> None:
@@ -58,7 +55,7 @@ def _verb(name: str) -> tuple[bool, Verb]:
 
         return False, passwords.VERBS[name]
     if name.startswith("garbage-"):
-        from stackctl.courier import garbage
+        from stackctl.courier import gc as garbage
 
         return False, garbage.VERBS[name]
     if name.startswith("files-"):

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from stackctl.courier import NOTES
 from stackctl.courier.errors import CourierError
-from stackctl.courier.main import Verb
+from stackctl.courier.verbs import Verb
 
 _CHUNK = 1 << 20
 _AT_ONCE = 8

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from stackctl.courier.database import login_store, uri
 from stackctl.courier.errors import CourierError, first_line
-from stackctl.courier.main import Verb
+from stackctl.courier.verbs import Verb
 
 # MySQL's error "access denied for user".
 _ACCESS_DENIED = 1045

@@ -13,12 +13,14 @@ from typing import Any
 
 from stackctl import __version__, locations
 from stackctl.archive import Archive, Writer, layout, writing
+from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, StackctlError
-from stackctl.operations.bundles import bundle_files
-from stackctl.operations.site import Site, require_whole
-from stackctl.operations.transfer import Meter, require_room
-from stackctl.sealed import seal
-from stackctl.stack import Home, Manifest
+from stackctl.machine import require_room
+from stackctl.operations.held import Held, held
+from stackctl.progress import Meter
+from stackctl.secrets.sealed import seal
+from stackctl.stack import Home
+from stackctl.stack.bundle import bundle_files
 from stackctl.stores.base import Census, Entry
 
 FOLDER = "backups"
@@ -43,11 +45,13 @@ def default_path(home: Home, stack: str) -> Path:
     return home.path / FOLDER / f"{stack}-{now}{SUFFIX}"
 
 
-def backup(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
+def backup(
+    deployment: Deployment, path: Path, *, passphrase: str = "", meter: Meter
+) -> dict[str, Any]:
     """Write an archive of a running stack; returns its manifest.
 
     Args:
-        site: Which.
+        deployment: Which.
         path: Where; it must not exist.
         passphrase: Put the secrets in too, encrypted with it.
         meter: Told how far it is.
@@ -56,16 +60,14 @@ def backup(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dic
         UserError: The stack does not run, or the path is taken.
         MachineError: There is no room, or a store cannot be read.
     """
-    with site.stack.locked():
-        return backup_locked(site, path, passphrase=passphrase, meter=meter)
+    with held(deployment) as door:
+        return backup_held(door, path, passphrase=passphrase, meter=meter)
 
 
-def backup_locked(site: Site, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
-    """As `backup`, for a caller who holds the stack's lock."""
-    manifest = require_whole(site)
+def backup_held(door: Held, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
+    """As `backup`, for a caller who holds the stack."""
     refuse_taken(path)
-    site.runtime.sweep(site.stack)
-    return write(site, manifest, path, passphrase=passphrase, meter=meter)
+    return write(door, path, passphrase=passphrase, meter=meter)
 
 
 def refuse_taken(path: Path) -> None:
@@ -78,17 +80,16 @@ def refuse_taken(path: Path) -> None:
         raise BadArchive(path, "there is a file of that name", hint="choose another with --output")
 
 
-def write(
-    site: Site, manifest: Manifest, path: Path, *, passphrase: str = "", meter: Meter
-) -> dict[str, Any]:
+def write(door: Held, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
     """Write the archive of a stack whose stores are up, whether its servers are or not.
 
     Raises:
         MachineError: There is no room, or a store cannot be read.
     """
-    stack, scenario = site.stack, site.scenario
-    before = scenario.backend_store.census(site)
-    total = before.bytes + scenario.artifact_store.measure(site)
+    deployment, manifest = door.deployment, door.manifest
+    stack, scenario = deployment.stack, deployment.scenario
+    before = deployment.backend.census(deployment)
+    total = before.bytes + deployment.artifacts.measure(deployment)
     require_room(path.parent, total, "the backup")
     meter.expect(f"backing up {stack.name}", total)
     about = {
@@ -101,14 +102,14 @@ def write(
         "artifacts": scenario.artifacts,
         "mlflow": manifest.mlflow,
         "revision": before.revision,
-        "locations": locations.roots(scenario, site.settings, site.data),
-        "settings": site.settings.model_dump(
+        "locations": locations.roots(scenario, deployment.settings, deployment.data),
+        "settings": deployment.settings.model_dump(
             mode="json", exclude_defaults=True, exclude=_OF_THE_PLACE
         ),
     }
     with writing(path, meter.advance) as writer:
         writer.text(layout.HEADER_FILE, layout.line(about))
-        counts = _stores(site, writer, before)
+        counts = _stores(deployment, writer, before)
         for name, text in bundle_files(stack).items():
             _text(writer, name, text)
         if passphrase:
@@ -119,15 +120,15 @@ def write(
         return archive.manifest
 
 
-def _stores(site: Site, writer: Writer, before: Census) -> dict[str, list[int]]:
+def _stores(deployment: Deployment, writer: Writer, before: Census) -> dict[str, list[int]]:
     """Both stores; returns how many there were of each kind, at least and at most.
 
     The database's own moment lies between two counts.
     """
-    for entry, content in site.scenario.backend_store.dump(site, writer.notes.append):
+    for entry, content in deployment.backend.dump(deployment, writer.notes.append):
         writer.add("database", entry, content)
-    after = site.scenario.backend_store.census(site)
-    for section, entry, content in site.scenario.artifact_store.dump(site, writer.notes.append):
+    after = deployment.backend.census(deployment)
+    for section, entry, content in deployment.artifacts.dump(deployment, writer.notes.append):
         writer.add(section, entry, content)
     return {kind: sorted((before.counts.get(kind, 0), count))
             for kind, count in after.counts.items()}  # fmt: skip

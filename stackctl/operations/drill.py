@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from stackctl import reservation, scenario, settings
+from stackctl import machine as reservation
+from stackctl import scenarios, settings
 from stackctl.archive import Archive
+from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
+from stackctl.operations.comparison import first_unequal
+from stackctl.operations.held import held
 from stackctl.operations.remove import remove_with_data
 from stackctl.operations.restore import Wishes, restore
-from stackctl.operations.site import Site
-from stackctl.operations.transfer import Meter, first_unequal
+from stackctl.progress import Meter, Progress
 from stackctl.runtimes import choice
-from stackctl.runtimes.base import Progress
+from stackctl.scenario import Scenario
+from stackctl.services import PORT_SETTINGS
 from stackctl.settings import Effective
 from stackctl.stack import Home, Stack
 
@@ -54,19 +58,21 @@ def drill(
         UserError: The archive is bad, or a user's own stack has the scratch stack's name.
         MachineError: The restore failed, or something differs.
     """
-    with _scratch(archive, home, runtime, progress) as site:
+    with _scratch(archive, home, runtime, progress) as deployment:
         begin = time.monotonic()
-        restore(archive, site, Wishes(timeout=timeout), meter=meter, progress=progress)
+        restore(archive, deployment, Wishes(timeout=timeout), meter=meter, progress=progress)
         seconds = time.monotonic() - begin
         meter.expect("comparing artifacts", int(archive.manifest["bytes"]))
-        with site.stack.locked():
-            members = _compare(archive, site, meter)
-            counts = dict(site.scenario.backend_store.census(site).counts)
+        with held(deployment):
+            members = _compare(archive, deployment, meter)
+            counts = dict(deployment.backend.census(deployment).counts)
         return Outcome(seconds, members, counts)
 
 
 @contextmanager
-def _scratch(archive: Archive, home: Home, runtime: str, progress: Progress) -> Iterator[Site]:
+def _scratch(
+    archive: Archive, home: Home, runtime: str, progress: Progress
+) -> Iterator[Deployment]:
     """A stack on free ports that exists no longer than the context."""
     about = archive.manifest
     if about["settings"].get("object_store") == "external":
@@ -75,7 +81,7 @@ def _scratch(archive: Archive, home: Home, runtime: str, progress: Progress) -> 
             "bucket of its own there",
             hint="deploy the scenario with another bucket, and restore into that stack",
         )
-    found = scenario.load(str(about["scenario"]), home.scenarios)
+    found = scenarios.load(str(about["scenario"]), home.scenarios)
     stack = home.stack(f"{str(about['stack'])[:20]}-drill")
     _take_away(stack, progress)
     try:
@@ -84,18 +90,18 @@ def _scratch(archive: Archive, home: Home, runtime: str, progress: Progress) -> 
             effective = _settings(archive, found, stack, runtime, held)
         stack.folder.mkdir(parents=True)
         (stack.folder / _MARK).touch()
-        yield Site(stack, found, effective, choice.choose(stack, found, effective).runtime)
+        yield Deployment(stack, found, effective, choice.choose(stack, found, effective).runtime)
     finally:
         _take_away(stack, progress)
 
 
 def _settings(
-    archive: Archive, found: scenario.Scenario, stack: Stack, runtime: str, held: ExitStack
+    archive: Archive, found: Scenario, stack: Stack, runtime: str, held: ExitStack
 ) -> Effective:
     kept = (archive.manifest["settings"], str(archive.path))
     first = settings.resolve(found, kept=kept, environment={})
     flags = [f"name={stack.name}", f"runtime={runtime}", "bind=127.0.0.1", "public_hosts="]
-    for key in settings.Settings.PORTS:
+    for key in PORT_SETTINGS:
         if getattr(first.settings, key) is not None:
             port = held.enter_context(reservation.reserve()).getsockname()[1]
             flags.append(f"{key}={port}")
@@ -115,16 +121,15 @@ def _take_away(stack: Stack, progress: Progress) -> None:
             f"there is a stack {stack.name!r}, which no drill made",
             hint="give that another name; nothing was changed",
         )
-    manifest = stack.manifest()
-    if manifest is not None:
-        remove_with_data(stack, choice.runtime_of(manifest), progress=progress)
+    if stack.manifest() is not None:
+        remove_with_data(Deployment.recorded(stack), progress=progress)
     shutil.rmtree(stack.folder, ignore_errors=True)
 
 
-def _compare(archive: Archive, site: Site, meter: Meter) -> int:
+def _compare(archive: Archive, deployment: Deployment, meter: Meter) -> int:
     """Compare every artifact of the stack with the archive's checksums; returns how many."""
     wanted = archive.checksums(("artifacts", "bucket"))
-    if found := first_unequal(site, wanted, meter):
+    if found := first_unequal(deployment, wanted, meter):
         name, is_there = found
         raise _differs(f"{name!r} differs from the archive" if is_there
                        else f"{name!r} was not restored")  # fmt: skip

@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from stackctl import example as shipped
+from stackctl.client import examples as shipped
+from stackctl.client.examples import Example, Part
+from stackctl.client.process import Client
 from stackctl.errors import ExampleFailed
-from stackctl.example import Example, Part
-from stackctl.operations.use import Client
-from stackctl.runtimes.base import Progress
+from stackctl.progress import Progress
 
 
 def run(

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stackctl import locations
-from stackctl.operations.site import Site, require_whole
-from stackctl.stores import tree
+from stackctl.deployment import Deployment
+from stackctl.errors import UserError
+from stackctl.operations.held import held
+from stackctl.stack import Stack
+from stackctl.stores import foreign, tree
 from stackctl.stores.base import Census, Entry, Note
 from stackctl.stores.foreign import Foreign
 
@@ -19,6 +23,9 @@ class Origin(Protocol):
     """
 
     name: str
+
+    def is_stack(self, stack: Stack) -> bool:
+        """It is that stack."""
 
     def held(self) -> AbstractContextManager[object]:
         """While it is read, no other stackctl changes it."""
@@ -33,43 +40,78 @@ class Origin(Protocol):
     def measure(self) -> int:
         """The size of its artifacts in bytes."""
 
-    def rows(self, target: Site) -> AbstractContextManager[BinaryIO]:
+    def rows(self, target: Deployment) -> AbstractContextManager[BinaryIO]:
         """Its rows as of one moment, with locations as the target needs them."""
 
     def artifacts(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Its artifacts, by their paths below the artifact root."""
 
 
-class StackOrigin:
-    """A stack that runs: `site`."""
+def named(
+    stack: Stack | None, folder: Path | None, uri: str | None, artifacts: Path | None
+) -> Origin:
+    """What was named, one thing of three.
 
-    def __init__(self, site: Site) -> None:
-        self.name, self.site = f"stack {site.stack.name!r}", site
+    Args:
+        stack: One that was deployed.
+        folder: A folder of MLflow's own.
+        uri: The address of a database of MLflow's own.
+        artifacts: The folder of its artifacts, for a store that says another one.
+
+    Raises:
+        UserError: More than one was named, or it cannot be read.
+    """
+    if sum(given is not None for given in (stack, folder, uri)) > 1:
+        raise UserError(
+            "more than one thing to copy is named", hint="a stack, --from-folder or --from-uri"
+        )
+    if folder is not None:
+        return ForeignOrigin(foreign.open_folder(folder, artifacts))
+    if uri is not None:
+        return ForeignOrigin(foreign.open_uri(uri, artifacts))
+    if stack is None:
+        raise UserError("nothing to copy is named", hint="a stack, --from-folder or --from-uri")
+    if artifacts is not None:
+        raise UserError(
+            "--artifacts is for --from-folder and --from-uri", hint="a stack knows where they are"
+        )
+    return StackOrigin(Deployment.recorded(stack))
+
+
+class StackOrigin:
+    """A stack that runs: `deployment`."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.name, self.deployment = f"stack {deployment.stack.name!r}", deployment
+
+    def is_stack(self, stack: Stack) -> bool:
+        """One of that home and name."""
+        return stack.folder == self.deployment.stack.folder
 
     def held(self) -> AbstractContextManager[object]:
         """By the stack's lock."""
-        return self.site.stack.locked()
+        return held(self.deployment)
 
     def look(self) -> Census:
         """As its database counts."""
-        require_whole(self.site)
-        self.site.runtime.sweep(self.site.stack)
-        return self.site.scenario.backend_store.census(self.site)
+        return self.deployment.backend.census(self.deployment)
 
     def measure(self) -> int:
         """As its artifact store says."""
-        return self.site.scenario.artifact_store.measure(self.site)
+        return self.deployment.artifacts.measure(self.deployment)
 
-    def rows(self, target: Site) -> AbstractContextManager[BinaryIO]:
+    def rows(self, target: Deployment) -> AbstractContextManager[BinaryIO]:
         """By a courier beside its own stores."""
-        site = self.site
-        moved = locations.moves(site.scenario, site.settings, site.data, target.root)
-        return site.scenario.backend_store.rows(site, moved)
+        deployment = self.deployment
+        moved = locations.moves(
+            deployment.scenario, deployment.settings, deployment.data, target.root
+        )
+        return deployment.backend.rows(deployment, moved)
 
     def artifacts(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """All that its artifact store has below the artifact root."""
-        backend = self.site.scenario.backend_store
-        for section, entry, content in self.site.scenario.artifact_store.dump(self.site, note):
+        backend = self.deployment.backend
+        for section, entry, content in self.deployment.artifacts.dump(self.deployment, note):
             if section != "artifacts":
                 note(f"object {entry.path} lies beside the artifacts and was not copied")
                 continue
@@ -83,8 +125,12 @@ class ForeignOrigin:
     def __init__(self, store: Foreign) -> None:
         self.name, self._store = str(store.path), store
 
+    def is_stack(self, stack: Stack) -> bool:
+        """Never: it is no stack."""
+        return False
+
     def held(self) -> AbstractContextManager[object]:
-        """By nothing: nobody else asks for a lock."""
+        """Without a lock: what other programs do to it cannot be held up."""
         return nullcontext()
 
     def look(self) -> Census:
@@ -97,7 +143,7 @@ class ForeignOrigin:
         return sum(entry.size or 0 for entry, _ in self._store.artifacts(lambda _: None))
 
     @contextmanager
-    def rows(self, target: Site) -> Iterator[BinaryIO]:
+    def rows(self, target: Deployment) -> Iterator[BinaryIO]:
         """By a courier beside the target's stores, to which it is sent."""
         job = {
             "database": self._store.database,

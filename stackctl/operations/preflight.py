@@ -3,16 +3,16 @@
 import errno
 import os
 import shlex
-import socket
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from stackctl.errors import BadSetting, MachineError, PortTaken, UserError
-from stackctl.handover import open_names
+from stackctl.errors import BadSetting, NotRunning, PortTaken, UserError
+from stackctl.machine import check_writable, listen_failure, listener
+from stackctl.observed import Observed, state_of
 from stackctl.render import Bundle
-from stackctl.runtimes.base import Observed
+from stackctl.runtimes.base import Runtime
 from stackctl.scenario import Scenario
+from stackctl.secrets.rotation import open_names
 from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack
 
@@ -82,42 +82,6 @@ def check_data_folder(data: Path, *, for_mlflow: bool = True) -> None:
     check_writable(data)
 
 
-def check_writable(data: Path) -> None:
-    """The folder can be written, or made.
-
-    Raises:
-        UserError: It cannot.
-        MachineError: The disk is full.
-    """
-    try:
-        existing = data
-        while not existing.exists():
-            if existing.is_symlink():
-                raise UserError(
-                    f"data folder {data}: {existing} is a link that leads nowhere",
-                    hint="is a disk not mounted?",
-                )
-            existing = existing.parent
-        if not existing.is_dir():
-            raise UserError(
-                f"data folder {data}: {existing} is a file",
-                hint="choose another with --set data=DIR",
-            )
-        with tempfile.TemporaryFile(dir=existing) as file:
-            # A full disk still makes files: what it refuses is content.
-            file.write(b"stackctl")
-            file.flush()
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise MachineError(
-                f"data folder {data}: no space left on the disk", hint="free some space"
-            ) from error
-        raise UserError(
-            f"data folder {data} cannot be written: {error.strerror}",
-            hint="make it yours, or choose another with --set data=DIR",
-        ) from error
-
-
 def refuse_others_files(folder: Path, bundle: Bundle) -> None:
     """No file of the bundle would replace one that stackctl did not write.
 
@@ -173,7 +137,7 @@ def refuse_moved_artifacts(stack: Stack, scenario: Scenario) -> None:
         UserError: The data folder was moved, and its old path does not lead to it.
     """
     manifest = stack.manifest()
-    if manifest is None or not manifest.deployed_at or not scenario.artifact_store.local:
+    if manifest is None or not manifest.deployed_at or not scenario.artifact_kind.local:
         return
     before, now = Path(manifest.data), stack.data_folder(manifest)
     if now is None or now == before or (before.exists() and now.exists() and before.samefile(now)):
@@ -222,6 +186,17 @@ def refuse_half_rotated(stack: Stack) -> None:
         )
 
 
+def refuse_stopped(stack: Stack, manifest: Manifest, runtime: Runtime) -> None:
+    """Refuse a stack of which not everything runs.
+
+    Raises:
+        NotRunning: It is so.
+    """
+    state = state_of(manifest, tuple(runtime.observe(stack).services.values()))
+    if state != "running":
+        raise NotRunning(stack.name, manifest.scenario, state)
+
+
 def refuse_own_folders(data: Path, stack: Stack) -> None:
     """The data folder is not one that holds other stacks, or what stackctl itself keeps."""
     home = stack.home.path
@@ -235,34 +210,3 @@ def refuse_own_folders(data: Path, stack: Stack) -> None:
             f"data folder {data} holds other things of stackctl",
             hint="choose a folder of its own with --set data=DIR",
         )
-
-
-def listen_failure(address: str, port: int) -> int | None:
-    """The errno with which listening fails; None where it would work."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # As the daemon's proxy does: a port in TIME_WAIT is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-            probe.listen(1)
-    except OSError as error:
-        return errno.EADDRNOTAVAIL if error.errno == errno.EAFNOSUPPORT else error.errno
-    return None
-
-
-def listener(port: int) -> str:
-    """Who listens on `port`, as far as this user may know."""
-    import psutil
-
-    try:
-        for connection in psutil.net_connections(kind="tcp"):
-            here = connection.laddr
-            if connection.status == psutil.CONN_LISTEN and here and here.port == port:
-                if connection.pid is None:
-                    break
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
-    except (psutil.AccessDenied, psutil.NoSuchProcess):
-        pass
-    who = "" if os.geteuid() == 0 else "; root can see which"
-    return f"another program{who}"

@@ -7,19 +7,21 @@ only read. Until the last proof the target's manifest says `promoting`; the same
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from stackctl import readiness
+from stackctl import scenarios, settings
+from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
-from stackctl.operations.deploy import deploy_locked
+from stackctl.operations.comparison import first_unequal
+from stackctl.operations.deploy import deploy_held
+from stackctl.operations.held import Held, held
 from stackctl.operations.origins import Origin
-from stackctl.operations.site import Site, require_whole
-from stackctl.operations.transfer import Meter, first_unequal
+from stackctl.progress import Meter, Progress
+from stackctl.proof import readiness
 from stackctl.render import Bundle
-from stackctl.runtimes.base import Progress
+from stackctl.stack import Home
 from stackctl.stores.base import Census, Entry
 
 STATUS = "promoting"
@@ -45,7 +47,32 @@ class Outcome:
     notes: tuple[str, ...]
 
 
-def look(origin: Origin, target: Site) -> Outcome:
+def destination(origin: Origin, home: Home, scenario: str, flags: Sequence[str]) -> Deployment:
+    """The stack that a promotion fills: one that is there, else a new one.
+
+    Args:
+        origin: What is copied.
+        home: Where the stack is.
+        scenario: Of which scenario a new one is.
+        flags: Its settings, as `key=value`.
+
+    Raises:
+        UserError: It is the origin itself.
+    """
+    found = scenarios.load(scenario, home.scenarios)
+    effective = settings.resolve(found, flags=flags, dotenv=home.dotenv)
+    stack = home.stack(effective.settings.name)
+    if origin.is_stack(stack):
+        raise UserError(
+            f"stack {stack.name!r} cannot be promoted into itself",
+            hint="name the new stack with --name",
+        )
+    if stack.manifest() is not None:
+        return Deployment.recorded(stack)
+    return Deployment.chosen(stack, found, effective)
+
+
+def look(origin: Origin, target: Deployment) -> Outcome:
     """What a promotion would copy; changes nothing.
 
     Raises:
@@ -57,7 +84,7 @@ def look(origin: Origin, target: Site) -> Outcome:
 
 
 def promote(
-    origin: Origin, target: Site, *, timeout: float, meter: Meter, progress: Progress
+    origin: Origin, target: Deployment, *, timeout: float, meter: Meter, progress: Progress
 ) -> Outcome:
     """Copy everything into a stack that is new, or empty.
 
@@ -72,33 +99,25 @@ def promote(
         UserError: Nothing was changed.
         MachineError: It failed, or the two sides differ; the same command goes on.
     """
-    with ExitStack() as held:
-        held.enter_context(origin.held())
-        held.enter_context(target.stack.locked())
+    with origin.held(), held(target, new=True, resumes=(STATUS,)) as door:
         census, size = _look(origin, target)
-        before = target.stack.manifest()
+        before = door.known
         if before is None or not before.deployed_at:
-            deploy_locked(
-                target.stack, target.scenario, target.effective, target.runtime,
-                progress=progress, timeout=timeout,
-            )  # fmt: skip
+            deploy_held(door, progress=progress, timeout=timeout)
         # One that goes on was empty when it began.
         resumed = before is not None and before.status == STATUS
         there = None if resumed else _refuse_content(target)
-        target.runtime.sweep(target.stack)
         bundle = target.start(timeout, progress)
-        _refuse_another_schema(
-            origin, target, census, there or target.scenario.backend_store.census(target)
-        )
+        _refuse_another_schema(origin, target, census, there or target.backend.census(target))
         notes: list[str] = []
         tables, artifacts = _fill(
-            origin, target, bundle, census, size, timeout, meter, progress, notes
+            origin, door, bundle, census, size, timeout, meter, progress, notes
         )
         return Outcome(dict(census.counts), size, tables, artifacts, tuple(notes))
 
 
-def _look(origin: Origin, target: Site) -> tuple[Census, int]:
-    if not target.scenario.backend_store.takes_rows:
+def _look(origin: Origin, target: Deployment) -> tuple[Census, int]:
+    if not target.scenario.backend_kind.takes_rows:
         raise UserError(
             f"{target.scenario.name} keeps runs as files, which MLflow no longer develops",
             hint="choose a scenario with a database: stackctl scenarios",
@@ -106,11 +125,10 @@ def _look(origin: Origin, target: Site) -> tuple[Census, int]:
     return origin.look(), origin.measure()
 
 
-def _refuse_content(target: Site) -> Census:
+def _refuse_content(target: Deployment) -> Census:
     """What a stack holds that has neither runs nor artifacts."""
-    require_whole(target)
-    census = target.scenario.backend_store.census(target)
-    if not census.empty or target.scenario.artifact_store.measure(target):
+    census = target.backend.census(target)
+    if not census.empty or target.artifacts.measure(target):
         raise UserError(
             f"stack {target.stack.name!r} holds data",
             hint="choose another name with --name; nothing was changed",
@@ -120,7 +138,7 @@ def _refuse_content(target: Site) -> Census:
 
 def _fill(
     origin: Origin,
-    target: Site,
+    door: Held,
     bundle: Bundle,
     census: Census,
     size: int,
@@ -129,10 +147,10 @@ def _fill(
     progress: Progress,
     notes: list[str],
 ) -> tuple[dict[str, int], int]:
-    stack, scenario, runtime = target.stack, target.scenario, target.runtime
-    manifest = stack.require_manifest()
-    stack.save(manifest.with_(status=STATUS))
-    runtime.stop(stack, scenario.servers)
+    target = door.deployment
+    stack, runtime = target.stack, target.runtime
+    door.save(door.manifest.with_(status=STATUS))
+    runtime.stop(stack, target.scenario.servers)
     meter.expect(f"promoting {origin.name}: rows", census.bytes)
     sent = _copy_rows(origin, target, meter)
     meter.expect(f"promoting {origin.name}: artifacts", size)
@@ -142,13 +160,15 @@ def _fill(
     _compare_artifacts(digests, target, meter)
     _tell_elsewhere(target, notes)
     runtime.start(stack, bundle, timeout=timeout, progress=progress)
-    readiness.prove(stack, scenario, target.settings, runtime, progress)
-    stack.save(manifest.with_(status="deployed"))
+    readiness.prove(target, progress)
+    door.save(door.manifest.with_(status="deployed"))
     tables = {table: int(found["rows"]) for table, found in sent.items() if found["rows"]}
     return tables, len(digests)
 
 
-def _refuse_another_schema(origin: Origin, target: Site, census: Census, there: Census) -> None:
+def _refuse_another_schema(
+    origin: Origin, target: Deployment, census: Census, there: Census
+) -> None:
     if census.revision and census.revision != there.revision:
         raise UserError(
             f"{origin.name} has the schema {census.revision}, and stack "
@@ -157,7 +177,7 @@ def _refuse_another_schema(origin: Origin, target: Site, census: Census, there: 
         )
 
 
-def _copy_rows(origin: Origin, target: Site, meter: Meter) -> dict[str, Any]:
+def _copy_rows(origin: Origin, target: Deployment, meter: Meter) -> dict[str, Any]:
     """The rows of the origin; returns the number and the digest of each table's."""
     with origin.rows(target) as rows, target.courier("rows-in") as taken:
         while chunk := rows.read(_CHUNK):
@@ -168,7 +188,9 @@ def _copy_rows(origin: Origin, target: Site, meter: Meter) -> dict[str, Any]:
     return dict(answer.get("sent", {}))
 
 
-def _copy_artifacts(origin: Origin, target: Site, meter: Meter, notes: list[str]) -> dict[str, str]:
+def _copy_artifacts(
+    origin: Origin, target: Deployment, meter: Meter, notes: list[str]
+) -> dict[str, str]:
     """Every artifact; returns the SHA-256 of each, by its name in an archive."""
     digests: dict[str, str] = {}
 
@@ -179,23 +201,23 @@ def _copy_artifacts(origin: Origin, target: Site, meter: Meter, notes: list[str]
             if not entry.folder:
                 digests[f"artifacts/{entry.path}"] = watched.rest()
 
-    target.scenario.artifact_store.load(target, passing(), skip=True)
+    target.artifacts.load(target, passing(), skip=True)
     return digests
 
 
-def _compare_rows(sent: dict[str, Any], target: Site) -> None:
+def _compare_rows(sent: dict[str, Any], target: Deployment) -> None:
     found = target.ask("digest")
     for table, wanted in sent.items():
         if found.get(table) != wanted:
             raise _differs(f"table {table}")
 
 
-def _compare_artifacts(digests: dict[str, str], target: Site, meter: Meter) -> None:
+def _compare_artifacts(digests: dict[str, str], target: Deployment, meter: Meter) -> None:
     if found := first_unequal(target, digests, meter):
         raise _differs(f"artifact {found[0].removeprefix('artifacts/')!r}")
 
 
-def _tell_elsewhere(target: Site, notes: list[str]) -> None:
+def _tell_elsewhere(target: Deployment, notes: list[str]) -> None:
     found = target.ask("elsewhere", root=target.root)
     if found["runs"]:
         notes.append(

@@ -3,12 +3,12 @@
 import re
 
 from stackctl.errors import UserError
+from stackctl.kinds import BackendKind
+from stackctl.observed import Observed
 from stackctl.render import Bundle
-from stackctl.runtimes.base import Observed
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Manifest, Stack
-from stackctl.stores.base import BackendStore
 from stackctl.versions import MLFLOW, older
 
 
@@ -43,7 +43,7 @@ def refuse_newer_mlflow(
     Raises:
         UserError: It would.
     """
-    if manifest is None or not manifest.deployed_at or not scenario.backend_store.takes_rows:
+    if manifest is None or not manifest.deployed_at or not scenario.backend_kind.takes_rows:
         return
     wanted = effective.settings.mlflow_version
     if "tracking" in effective.settings.images or not older(manifest.mlflow, wanted):
@@ -72,7 +72,7 @@ def refuse_no_upgrade(
         UserError: It does not, or there is none.
     """
     name, after = manifest.name, wanted.mlflow_version
-    if not scenario.backend_store.takes_rows:
+    if not scenario.backend_kind.takes_rows:
         raise UserError(
             f"{scenario.name} keeps runs as files, which have no schema to upgrade",
             hint=f"run: stackctl deploy {scenario.name} --name {name} --set mlflow_version={after}",
@@ -91,7 +91,7 @@ def refuse_no_upgrade(
 
 
 def refuse_another_major(
-    stack: Stack, store: BackendStore, observed: Observed, bundle: Bundle
+    stack: Stack, store: BackendKind, observed: Observed, bundle: Bundle
 ) -> None:
     """The database is of the same major version before and after.
 

@@ -4,8 +4,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
-from stackctl.runtimes.base import Progress, Runtime
+from stackctl.operations.held import held
+from stackctl.progress import Progress
 from stackctl.stack import HALF_DONE, Stack
 
 
@@ -27,49 +29,48 @@ class Losses:
         return "\n".join(lines)
 
 
-def losses(stack: Stack, runtime: Runtime) -> Losses:
+def losses(deployment: Deployment) -> Losses:
     """What `remove --volumes` would delete."""
+    stack = deployment.stack
     manifest = stack.require_manifest()
     data = stack.data_folder(manifest)
     data = data if data is not None and data.exists() else None
     ours = data is not None and manifest.data_created and not data.is_symlink()
     return Losses(
-        volumes=tuple(sorted(runtime.observe(stack).volumes)),
+        volumes=tuple(sorted(deployment.runtime.observe(stack).volumes)),
         data=data if ours else None,
         kept_data=None if ours else data,
         secrets=tuple(stack.secrets.names()),
     )
 
 
-def remove(stack: Stack, runtime: Runtime, *, progress: Progress) -> None:
+def remove(deployment: Deployment, *, progress: Progress) -> None:
     """Take services and networks away; volumes, data folder, secrets and settings stay.
 
     Raises:
         UserError: The stack was never deployed.
         MachineError: Something of it could not be removed.
     """
-    with stack.locked():
-        manifest = stack.require_manifest()
-        stack.refuse_copy(manifest)
-        runtime.remove(stack)
-        if manifest.status not in HALF_DONE:
-            stack.save(manifest.with_(status="removed"))
-        progress(f"removed {stack.name}; its data and secrets are kept")
+    with held(deployment, stopped=True, resumes=HALF_DONE, rotating=True) as door:
+        deployment.runtime.remove(deployment.stack)
+        if door.manifest.status not in HALF_DONE:
+            door.save(door.manifest.with_(status="removed"))
+        progress(f"removed {deployment.name}; its data and secrets are kept")
 
 
-def remove_with_data(stack: Stack, runtime: Runtime, *, progress: Progress) -> None:
+def remove_with_data(deployment: Deployment, *, progress: Progress) -> None:
     """Take everything of the stack away, its data too.
 
     Raises:
         UserError: The stack was never deployed.
         MachineError: Something of it could not be removed.
     """
-    with stack.locked():
-        stack.refuse_copy(stack.require_manifest())
+    stack = deployment.stack
+    with held(deployment, stopped=True, resumes=HALF_DONE, rotating=True) as door:
         stack.secrets.check_folder()
-        lost = losses(stack, runtime)
+        lost = losses(deployment)
         _refuse_shared_data(stack, lost)
-        runtime.remove(stack, lost=frozenset(lost.volumes))
+        deployment.runtime.remove(stack, lost=frozenset(lost.volumes))
         try:
             if lost.data is not None:
                 shutil.rmtree(lost.data)
@@ -80,7 +81,7 @@ def remove_with_data(stack: Stack, runtime: Runtime, *, progress: Progress) -> N
                 f"{error.filename or lost.data} could not be deleted: {error.strerror}",
                 hint="mend that, and run the same command again",
             ) from error
-        stack.forget()
+        door.forget()
     progress(f"removed {stack.name} with its data")
     if lost.kept_data:
         progress(f"kept {lost.kept_data}: stackctl did not make it")

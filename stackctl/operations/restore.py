@@ -5,25 +5,27 @@ stack's manifest says `restoring`, so that nothing starts on half of the data; t
 again begins anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from stackctl import locations, readiness
+from stackctl import locations, scenarios, settings
 from stackctl.archive import Archive, layout
+from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, MachineError, UserError
-from stackctl.operations.backup import backup_locked
-from stackctl.operations.deploy import deploy_locked
-from stackctl.operations.preflight import refuse_half_rotated
+from stackctl.machine import require_room
+from stackctl.operations.backup import backup_held
+from stackctl.operations.deploy import deploy_held
+from stackctl.operations.held import Held, held
 from stackctl.operations.releases import refuse_older_mlflow
-from stackctl.operations.site import Site
-from stackctl.operations.transfer import Meter, require_room
-from stackctl.operations.use import refuse_stopped
-from stackctl.runtimes.base import Progress
-from stackctl.sealed import unseal
-from stackctl.stack import Manifest
+from stackctl.progress import Meter, Progress
+from stackctl.proof import readiness
+from stackctl.secrets.sealed import unseal
+from stackctl.stack import Home, Manifest
 from stackctl.stores.base import Entry
+
+STATUS = "restoring"
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,47 @@ class Wishes:
     timeout: float = 180
 
 
+def destination(archive: Archive, home: Home, name: str | None, flags: Sequence[str]) -> Deployment:
+    """The stack that an archive goes into: one that is there, else a new one as it was.
+
+    Args:
+        archive: Which.
+        home: Where the stack is.
+        name: The stack's, where it is not that of the one that was backed up.
+        flags: Settings for a new one, as `key=value`.
+
+    Raises:
+        UserError: The stack is there, and has settings already.
+    """
+    about = archive.manifest
+    stack = home.stack(name or str(about["stack"]))
+    if (manifest := stack.manifest()) is not None:
+        # The command that made it goes on where it was interrupted.
+        unfinished = manifest.status == STATUS or not manifest.deployed_at
+        if flags and not unfinished:
+            raise UserError(
+                f"stack {stack.name!r} is there, and a restore keeps its settings",
+                hint="leave --set, --port and --runtime out, or choose another --name",
+            )
+        return Deployment.recorded(stack)
+    found = scenarios.load(str(about["scenario"]), home.scenarios)
+    effective = settings.resolve(
+        found,
+        flags=[*flags, f"name={stack.name}"],
+        dotenv=home.dotenv,
+        kept=(about["settings"], f"{archive.path}"),
+    )
+    return Deployment.chosen(home.stack(effective.settings.name), found, effective)
+
+
 def restore(
-    archive: Archive, site: Site, wishes: Wishes, *, meter: Meter, progress: Progress
+    archive: Archive, deployment: Deployment, wishes: Wishes, *, meter: Meter, progress: Progress
 ) -> None:
     """Fill a stack from an archive, deploying it where it is not.
 
     Args:
         archive: Which.
-        site: The stack that is to hold it; it need not exist.
+        deployment: The stack that is to hold it; it need not exist.
         wishes: How.
         meter: Told how far it is.
         progress: Told what goes on.
@@ -58,29 +93,25 @@ def restore(
         UserError: The archive is not for this stack, or the stack holds data; nothing was changed.
         MachineError: It failed. A stack that was changed stays `restoring`.
     """
-    _refuse_another_kind(archive, site)
+    _refuse_another_kind(archive, deployment)
     meter.expect(f"verifying {archive.path.name}", int(archive.manifest["bytes"]))
     archive.verify(meter.advance)
     secrets = _secrets(archive, wishes.passphrase)
-    with site.stack.locked():
-        before = site.stack.manifest()
-        refuse_half_rotated(site.stack)
+    with held(deployment, new=True, resumes=(STATUS,)) as door:
+        before = door.known
         if before is None or not before.deployed_at:
-            _refuse_without_room(archive, site)
+            _refuse_without_room(archive, deployment)
             for name, value in secrets.items():
-                site.stack.secrets.take(name, value)
-            deploy_locked(
-                site.stack, site.scenario, site.effective, site.runtime,
-                progress=progress, timeout=wishes.timeout,
-            )  # fmt: skip
-        if before is None or before.status != "restoring":
+                deployment.stack.secrets.take(name, value)
+            deploy_held(door, progress=progress, timeout=wishes.timeout)
+        if before is None or before.status != STATUS:
             # A new stack may have found data too: a folder, a volume or a bucket of the name.
-            _make_way(site, site.stack.require_manifest(), wishes, meter, progress)
-        _replace(archive, site, wishes, meter, progress)
+            _make_way(door, wishes, meter, progress)
+        _replace(archive, door, wishes, meter, progress)
 
 
-def _refuse_another_kind(archive: Archive, site: Site) -> None:
-    about, scenario = archive.manifest, site.scenario
+def _refuse_another_kind(archive: Archive, deployment: Deployment) -> None:
+    about, scenario = archive.manifest, deployment.scenario
     for what, kind in (("backend", scenario.backend), ("artifacts", scenario.artifacts)):
         if about.get(what) != kind:
             raise BadArchive(
@@ -90,7 +121,7 @@ def _refuse_another_kind(archive: Archive, site: Site) -> None:
             )
     was = Manifest(name=str(about.get("stack")), scenario="", runtime="", owner="",
                    mlflow=str(about.get("mlflow", "")))  # fmt: skip
-    refuse_older_mlflow(was, site.effective)
+    refuse_older_mlflow(was, deployment.effective)
 
 
 def _secrets(archive: Archive, passphrase: str) -> dict[str, str]:
@@ -104,53 +135,48 @@ def _secrets(archive: Archive, passphrase: str) -> dict[str, str]:
     return unseal(sealed, passphrase)
 
 
-def _refuse_without_room(archive: Archive, site: Site) -> None:
-    if site.scenario.uses_data_folder or site.place.holds_volumes:
-        require_room(site.data, int(archive.manifest["bytes"]), "what the archive holds")
+def _refuse_without_room(archive: Archive, deployment: Deployment) -> None:
+    if deployment.scenario.uses_data_folder or deployment.place.holds_volumes:
+        require_room(deployment.data, int(archive.manifest["bytes"]), "what the archive holds")
 
 
-def _make_way(
-    site: Site, before: Manifest, wishes: Wishes, meter: Meter, progress: Progress
-) -> None:
+def _make_way(door: Held, wishes: Wishes, meter: Meter, progress: Progress) -> None:
     """Refuse a stack that holds something, or keep a copy of it."""
-    site.stack.refuse_copy(before)
-    refuse_stopped(site.stack, before, site.runtime)
-    if site.scenario.backend_store.census(site).empty and not site.scenario.artifact_store.measure(
-        site
-    ):
+    deployment = door.deployment
+    if deployment.backend.census(deployment).empty and not deployment.artifacts.measure(deployment):
         return
     if wishes.replace is None:
         raise UserError(
-            f"stack {site.stack.name!r} holds data",
+            f"stack {deployment.stack.name!r} holds data",
             hint="restore under another name with --name, or take its place with --replace, "
             "which backs it up first; nothing was changed",
         )
-    backup_locked(site, wishes.replace, meter=meter)
-    progress(f"what {site.stack.name} held is in {wishes.replace}")
+    backup_held(door, wishes.replace, meter=meter)
+    progress(f"what {deployment.stack.name} held is in {wishes.replace}")
 
 
 def _replace(
-    archive: Archive, site: Site, wishes: Wishes, meter: Meter, progress: Progress
+    archive: Archive, door: Held, wishes: Wishes, meter: Meter, progress: Progress
 ) -> None:
-    stack, scenario, runtime = site.stack, site.scenario, site.runtime
-    manifest = stack.require_manifest()
-    stack.save(manifest.with_(status="restoring"))
-    runtime.sweep(stack)
-    bundle = site.start(wishes.timeout, progress)
+    deployment = door.deployment
+    stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
+    door.save(door.manifest.with_(status=STATUS))
+    bundle = deployment.start(wishes.timeout, progress)
     runtime.stop(stack, scenario.servers)
     meter.expect(f"restoring {stack.name}", int(archive.manifest["bytes"]))
-    scenario.artifact_store.clear(site)
+    deployment.artifacts.clear(deployment)
     database = counted(archive.section("database"), meter)
-    scenario.backend_store.load(site, database, str(archive.manifest["revision"]))
-    scenario.artifact_store.load(site, _artifacts(archive, meter))
+    deployment.backend.load(deployment, database, str(archive.manifest["revision"]))
+    deployment.artifacts.load(deployment, _artifacts(archive, meter))
     moved = locations.relocations(
-        archive.manifest["locations"], locations.roots(scenario, site.settings, site.data)
+        archive.manifest["locations"],
+        locations.roots(scenario, deployment.settings, deployment.data),
     )
-    scenario.backend_store.settle(site, moved)
+    deployment.backend.settle(deployment, moved)
     runtime.start(stack, bundle, timeout=wishes.timeout, progress=progress)
-    compare_counts(archive, site)
-    readiness.prove(stack, scenario, site.settings, runtime, progress)
-    stack.save(manifest.with_(status="deployed"))
+    compare_counts(archive, deployment)
+    readiness.prove(deployment, progress)
+    door.save(door.manifest.with_(status="deployed"))
 
 
 def _artifacts(archive: Archive, meter: Meter) -> Iterator[tuple[str, Entry, BinaryIO]]:
@@ -168,13 +194,13 @@ def counted(
         meter.advance(entry.size or 0)
 
 
-def compare_counts(archive: Archive, site: Site) -> None:
+def compare_counts(archive: Archive, deployment: Deployment) -> None:
     """The backend store holds as much as the archive says.
 
     Raises:
         MachineError: It does not.
     """
-    there = site.scenario.backend_store.census(site).counts
+    there = deployment.backend.census(deployment).counts
     for kind, (least, most) in archive.manifest["counts"].items():
         found = there.get(kind, 0)
         if not least <= found <= most:

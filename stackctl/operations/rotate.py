@@ -8,15 +8,15 @@ the service which value it takes, and goes on from there.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stackctl import client, readiness
+from stackctl.client import environment as client
+from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UnknownName, UserError
-from stackctl.handover import Handover
-from stackctl.operations.preflight import refuse_half_done
-from stackctl.operations.site import Site
-from stackctl.operations.use import refuse_stopped
-from stackctl.render import Bundle, render
-from stackctl.runtimes.base import Progress
-from stackctl.stores import login
+from stackctl.operations import login
+from stackctl.operations.held import held
+from stackctl.progress import Progress
+from stackctl.proof import readiness
+from stackctl.render import Bundle
+from stackctl.secrets.rotation import Handover
 from stackctl.stores.credentials import Credential
 
 
@@ -42,24 +42,24 @@ class _Change:
     credential: Credential
     files: Handover
 
-    def require_current(self, site: Site) -> None:
+    def require_current(self, deployment: Deployment) -> None:
         """What the files hold opens, where nothing can be changed without it."""
-        current = [site.stack.secrets.read(name).reveal() for name in self.files.names]
-        if self.credential.needs_old and not all(self.credential.taken(site, [current])):
+        current = [deployment.stack.secrets.read(name).reveal() for name in self.files.names]
+        if self.credential.needs_old and not all(self.credential.taken(deployment, [current])):
             raise MachineError(
                 f"{self.credential}: the value in the file is refused",
                 hint="put the one that the service takes into the file; nothing was changed",
             )
 
-    def in_service(self, site: Site) -> None:
+    def in_service(self, deployment: Deployment) -> None:
         """The one that asks takes the new values, and then they are the current ones."""
-        self.credential.change(site, self.files.old(), self.files.new())
+        self.credential.change(deployment, self.files.old(), self.files.new())
         self.files.take_over()
 
-    def prove(self, site: Site, progress: Progress) -> None:
+    def prove(self, deployment: Deployment, progress: Progress) -> None:
         """The new values open, and the old ones do not."""
         new, old = self.files.new(), self.files.old()
-        taken = self.credential.taken(site, [new] if old is None else [new, old])
+        taken = self.credential.taken(deployment, [new] if old is None else [new, old])
         if taken and not taken[0]:
             raise self._unproved("the new value is refused")
         if any(taken[1:]):
@@ -74,12 +74,12 @@ class _Change:
 
 
 def rotate(
-    site: Site, names: Sequence[str], *, timeout: float, progress: Progress
+    deployment: Deployment, names: Sequence[str], *, timeout: float, progress: Progress
 ) -> Rotated:  # fmt: skip
     """Give secrets of a stack new values.
 
     Args:
-        site: Which stack.
+        deployment: Which stack.
         names: Of the secrets; all that can be where it is empty, but where an earlier rotation was
             cut short, those of that one.
         timeout: Seconds for the services to become ready.
@@ -89,52 +89,45 @@ def rotate(
         UserError: The stack has no such secret, or it is not stackctl's to change.
         MachineError: The stack does not run, or it failed: the same call again ends it.
     """
-    stack = site.stack
-    with stack.locked():
-        manifest = stack.require_manifest()
-        stack.refuse_copy(manifest)
-        refuse_half_done(manifest)
+    stack = deployment.stack
+    with held(deployment, rotating=True) as door:
         stack.secrets.check_folder()
-        known = _changes(site)
+        known = _changes(deployment)
         opened = [change for change in known if change.files.is_open]
         changes = _wanted(known, opened, names, progress)
-        bundle = render(site.scenario, site.effective, site.place)
-        if not opened:
-            refuse_stopped(stack, manifest, site.runtime)
-        site.runtime.sweep(stack)
+        bundle = deployment.render()
         if opened:
-            _start_stores(site, bundle, known, timeout, progress)
+            _start_stores(deployment, bundle, known, timeout, progress)
         for change in changes:
             if change not in opened:
-                change.require_current(site)
+                change.require_current(deployment)
         for change in changes:
             change.files.begin()
         for change in changes:
             progress(f"changing {change.credential}")
-            change.in_service(site)
-        client.write_credentials(stack, site.scenario)
-        _start_anew(site, bundle, changes, timeout, progress)
-        readiness.prove(stack, site.scenario, site.settings, site.runtime, progress)
+            change.in_service(deployment)
+        client.write_credentials(deployment.scenario, stack.secrets)
+        _start_anew(deployment, bundle, changes, timeout, progress)
+        readiness.prove(deployment, progress)
         for change in changes:
-            change.prove(site, progress)
+            change.prove(deployment, progress)
         for change in changes:
             change.files.end()
-        if manifest.status != "deployed":
-            stack.save(manifest.with_(status="deployed"))
+        if door.manifest.status != "deployed":
+            door.save(door.manifest.with_(status="deployed"))
     rotated = tuple(name for change in changes for name in change.files.names)
-    copied = client.writes_to_bucket(site.scenario) and "s3_secret_key" in rotated
+    copied = client.writes_to_bucket(deployment.scenario) and "s3_secret_key" in rotated
     return Rotated(rotated, bool(opened) and len(opened) == len(changes), copied)
 
 
-def _changes(site: Site) -> list[_Change]:
+def _changes(deployment: Deployment) -> list[_Change]:
     """All that the stack asks for. Databases come first: others are changed in one."""
-    scenario, settings = site.scenario, site.settings
     found = [
-        *scenario.backend_store.credentials(),
-        *scenario.artifact_store.credentials(settings),
-        *login.credentials(settings),
+        *deployment.backend.credentials(),
+        *deployment.artifacts.credentials(deployment.settings),
+        *login.credentials(deployment),
     ]
-    return [_Change(c, Handover(site.stack.secrets, c.names)) for c in found]
+    return [_Change(c, Handover(deployment.stack.secrets, c.names)) for c in found]
 
 
 def _wanted(
@@ -164,26 +157,32 @@ def _wanted(
 
 
 def _start_stores(
-    site: Site, bundle: Bundle, known: list[_Change], timeout: float, progress: Progress
+    deployment: Deployment, bundle: Bundle, known: list[_Change], timeout: float, progress: Progress
 ) -> None:
     """Have those run that can tell which value they take, whatever was stopped."""
     asked = {change.credential.service for change in known} - {""}
-    states = site.runtime.observe(site.stack).services
+    states = deployment.runtime.observe(deployment.stack).services
     there = [service.name for service in bundle.services if service.name in asked]
     if any(name not in states or not states[name].settled for name in there):
-        site.runtime.start(site.stack, bundle, timeout=timeout, progress=progress, only=there)
+        deployment.runtime.start(
+            deployment.stack, bundle, timeout=timeout, progress=progress, only=there
+        )
 
 
 def _start_anew(
-    site: Site, bundle: Bundle, changes: list[_Change], timeout: float, progress: Progress
+    deployment: Deployment,
+    bundle: Bundle,
+    changes: list[_Change],
+    timeout: float,
+    progress: Progress,
 ) -> None:
     """Have those read their files again that read them at their start alone."""
-    there = site.runtime.observe(site.stack).services
+    there = deployment.runtime.observe(deployment.stack).services
     stores = [change.credential.service for change in changes if change.credential.from_start]
     used = any(change.credential.servers_use_it for change in changes)
     # Those that hold connections first.
-    for names in (site.scenario.servers if used else [], stores):
+    for names in (deployment.scenario.servers if used else [], stores):
         if stopping := [name for name in names if name in there]:
             progress(f"starting anew: {', '.join(stopping)}")
-            site.runtime.stop(site.stack, stopping)
-    site.runtime.start(site.stack, bundle, timeout=timeout, progress=progress)
+            deployment.runtime.stop(deployment.stack, stopping)
+    deployment.runtime.start(deployment.stack, bundle, timeout=timeout, progress=progress)

@@ -1,4 +1,4 @@
-"""The full journey of a client through a stack: what was tried, with which outcome."""
+"""Smoke: the full journey of a client through a stack, what was tried, with which outcome."""
 
 import contextlib
 import json
@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from xml.etree import ElementTree
 
+from stackctl.client.process import Client
 from stackctl.errors import SmokeFailed
-from stackctl.operations.use import Client
 from stackctl.secrets import redact
 
 # Where the client would try for many minutes.
@@ -41,7 +41,7 @@ def journey(client: Client, *, secrets: Sequence[str], begins: Callable[[str], N
     """Take the journey; returns every step, also those that could not be tried.
 
     Args:
-        client: Who travels.
+        client: Takes it.
         secrets: Values that no text may hold.
         begins: Told the name of each step.
 
@@ -52,7 +52,7 @@ def journey(client: Client, *, secrets: Sequence[str], begins: Callable[[str], N
         folder = Path(name)
         # Beside stackctl's modules it would import those instead of Python's.
         program = folder / "journey.py"
-        program.write_bytes(files("stackctl").joinpath("journey.py").read_bytes())
+        program.write_bytes(files("stackctl.proof").joinpath("journey.py").read_bytes())
         patient = replace(client, environment={**_PATIENCE, **client.environment})
         with (folder / "told").open("w+", encoding="utf-8", errors="replace") as told:
             words = [program.name]
@@ -119,7 +119,7 @@ def failure(
     Args:
         steps: Of a journey.
         stack: The stack's name.
-        client: Who travelled.
+        client: Whose it was.
         folders: Where the journey may have found a disk full.
     """
     failed = [step for step in steps if step.outcome == "failed"]

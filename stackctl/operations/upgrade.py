@@ -13,21 +13,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stackctl import readiness
+from stackctl import settings
 from stackctl.archive import Archive
 from stackctl.console import size
+from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, StackctlError, Undone, UserError
-from stackctl.operations import backup, way_back
-from stackctl.operations.bundles import write_bundle
+from stackctl.machine import require_room
+from stackctl.operations import backup
+from stackctl.operations import upgrade_undone as way_back
 from stackctl.operations.deploy import uninterrupted
-from stackctl.operations.preflight import refuse_half_done, refuse_half_rotated
+from stackctl.operations.held import Held, held
 from stackctl.operations.releases import refuse_another_major, refuse_no_upgrade
 from stackctl.operations.restore import compare_counts
-from stackctl.operations.site import Site
-from stackctl.operations.transfer import Meter, require_room
-from stackctl.render import Bundle, render
-from stackctl.runtimes.base import Progress
+from stackctl.progress import Meter, Progress
+from stackctl.proof import readiness
+from stackctl.render import Bundle
 from stackctl.stack import Manifest, Stack
+from stackctl.stack.bundle import write_bundle
 from stackctl.stores.base import Census
 
 STATUS = "upgrading"
@@ -65,28 +67,51 @@ class Outcome:
     steps: tuple[str, ...]
 
 
-def look(site: Site, target: Site, wishes: Wishes) -> Outcome:
+def releases(deployment: Deployment, to: str, image: str | None) -> tuple[Deployment, Deployment]:
+    """A stack as it is, and as it is to be.
+
+    Args:
+        deployment: As it was deployed last.
+        to: The MLflow release.
+        image: The image that brings it, where the stack has one of its own.
+    """
+    manifest = deployment.stack.require_manifest()
+    kept = deployment.settings.model_dump(mode="json")
+    if manifest.mlflow and "tracking" not in deployment.settings.images:
+        # A newer stackctl has another default.
+        kept["mlflow_version"] = manifest.mlflow
+    chosen = {"mlflow_version": to} | ({"images.tracking": image} if image else {})
+
+    def having(values: dict[str, str]) -> Deployment:
+        effective = settings.resolve(
+            deployment.scenario, environment={}, kept=(kept, "the last deploy"),
+            flags=[f"{key}={value}" for key, value in values.items()],
+            given_by="the command line",
+        )  # fmt: skip
+        return replace(deployment, effective=effective)
+
+    return having({}), having(chosen)
+
+
+def look(deployment: Deployment, target: Deployment, wishes: Wishes) -> Outcome:
     """What an upgrade would do; changes nothing, and so asks no release that is not there yet.
 
     Raises:
         UserError: It would be refused.
         MachineError: The stack does not run.
     """
-    with site.stack.locked():
-        manifest = site.stack.require_manifest()
-        refuse_half_done(manifest)
-        refuse_half_rotated(site.stack)
-        before, after = _releases(site, target, manifest)
-        if _is_done(site, target, before):
+    with held(deployment) as door:
+        before, after = _releases(deployment, target, door.manifest)
+        if _is_done(deployment, target, before):
             return Outcome(before, after, {}, ())
-        bundle = _rendered(site, target)
-        census, total = _measure(site, wishes)
-        image = _image(bundle, site.scenario.server)
-        there = image in site.runtime.observe(site.stack, bundle).images
-        label = site.scenario.backend_store.label
+        bundle = _rendered(deployment, target)
+        census, total = _measure(deployment, wishes)
+        image = _image(bundle, deployment.scenario.server)
+        there = image in deployment.runtime.observe(deployment.stack, bundle).images
+        label = deployment.scenario.backend_kind.label
         return Outcome(before, after, dict(census.counts), (
             *(() if there else (f"build, pull or install {image}",)),
-            f"stop {', '.join(site.scenario.servers)}",
+            f"stop {', '.join(deployment.scenario.servers)}",
             f"back up about {size(total)} into {wishes.archive}",
             f"take {label} from schema {census.revision} to that of MLflow {after}",
             f"start MLflow {after}, and check it by use",
@@ -94,12 +119,12 @@ def look(site: Site, target: Site, wishes: Wishes) -> Outcome:
 
 
 def upgrade(
-    site: Site, target: Site, wishes: Wishes, *, meter: Meter, progress: Progress
+    deployment: Deployment, target: Deployment, wishes: Wishes, *, meter: Meter, progress: Progress
 ) -> Outcome:
     """Have the target's MLflow release serve the data of a stack.
 
     Args:
-        site: The stack as it was deployed.
+        deployment: The stack as it was deployed.
         target: The same stack with the settings that it is to have.
         wishes: How.
         meter: Told how far it is.
@@ -110,79 +135,75 @@ def upgrade(
         Undone: It failed, and what was there before is back.
         MachineError: It failed before anything was changed, or undoing it failed too.
     """
-    stack = site.stack
-    with stack.locked():
-        manifest = stack.require_manifest()
-        stack.refuse_copy(manifest)
-        if manifest.status == STATUS:
+    stack = deployment.stack
+    with held(deployment, stopped=True, resumes=(STATUS,)) as door:
+        if door.manifest.status == STATUS:
             progress("putting back what was there before an upgrade that was interrupted")
-            way_back.put_back(site, "it was interrupted", wishes.timeout, meter, progress)
+            way_back.put_back(door, "it was interrupted", wishes.timeout, meter, progress)
             _clear(stack)
-            manifest = stack.require_manifest()
-        refuse_half_done(manifest)
-        refuse_half_rotated(stack)
-        before, after = _releases(site, target, manifest)
-        if _is_done(site, target, before):
+        manifest = door.manifest
+        before, after = _releases(deployment, target, manifest)
+        if _is_done(deployment, target, before):
             return Outcome(before, after, {}, ())
         with _scratch(stack):
-            bundle = _make_ready(site, target, before, wishes, progress)
-            stack.save(manifest.with_(status=STATUS, upgrade={"to": after}))
-            with _undone_on_failure(site, target, wishes, meter, progress):
-                counts = _carry_out(site, target, bundle, wishes, meter, progress)
-        _save_as_deployed(target, manifest, bundle)
+            bundle = _make_ready(deployment, target, before, wishes, progress)
+            door.save(manifest.with_(status=STATUS, upgrade={"to": after}))
+            with _undone_on_failure(door, target, wishes, meter, progress):
+                counts = _carry_out(door, target, bundle, wishes, meter, progress)
+        _save_as_deployed(door, target, manifest, bundle)
         _clear(stack)
         return Outcome(before, after, counts, ("done",))
 
 
-def _releases(site: Site, target: Site, manifest: Manifest) -> tuple[str, str]:
-    before = manifest.mlflow or site.settings.mlflow_version
+def _releases(deployment: Deployment, target: Deployment, manifest: Manifest) -> tuple[str, str]:
+    before = manifest.mlflow or deployment.settings.mlflow_version
     after = target.settings.mlflow_version
-    refuse_no_upgrade(site.scenario, manifest, site.settings, target.settings, before)
+    refuse_no_upgrade(deployment.scenario, manifest, deployment.settings, target.settings, before)
     return before, after
 
 
-def _is_done(site: Site, target: Site, before: str) -> bool:
-    return (before, site.settings.images) == (
+def _is_done(deployment: Deployment, target: Deployment, before: str) -> bool:
+    return (before, deployment.settings.images) == (
         target.settings.mlflow_version, target.settings.images,
     )  # fmt: skip
 
 
-def _rendered(site: Site, target: Site) -> Bundle:
-    bundle = render(target.scenario, target.effective, target.place)
-    target.runtime.refuse_foreign(site.stack, bundle)
-    observed = target.runtime.observe(site.stack)
-    refuse_another_major(site.stack, site.scenario.backend_store, observed, bundle)
+def _rendered(deployment: Deployment, target: Deployment) -> Bundle:
+    bundle = target.render()
+    target.runtime.refuse_foreign(deployment.stack, bundle)
+    observed = target.runtime.observe(deployment.stack)
+    refuse_another_major(deployment.stack, deployment.scenario.backend_kind, observed, bundle)
     return bundle
 
 
-def _measure(site: Site, wishes: Wishes) -> tuple[Census, int]:
+def _measure(deployment: Deployment, wishes: Wishes) -> tuple[Census, int]:
     backup.refuse_taken(wishes.archive)
-    census = site.scenario.backend_store.census(site)
-    total = census.bytes + site.scenario.artifact_store.measure(site)
+    census = deployment.backend.census(deployment)
+    total = census.bytes + deployment.artifacts.measure(deployment)
     require_room(wishes.archive.parent, total, "the backup")
-    if site.scenario.backend_store.local:
+    if deployment.scenario.backend_kind.local:
         # A migration copies a table, and gives nothing back.
-        require_room(site.data, census.bytes, "the new schema")
+        require_room(deployment.data, census.bytes, "the new schema")
     return census, total
 
 
 def _make_ready(
-    site: Site, target: Site, before: str, wishes: Wishes, progress: Progress
+    deployment: Deployment, target: Deployment, before: str, wishes: Wishes, progress: Progress
 ) -> Bundle:
     """Have both releases and a running stack, and know that the new one can take its data."""
-    stack, runtime, after = site.stack, site.runtime, target.settings.mlflow_version
-    bundle = _rendered(site, target)
+    stack, runtime, after = deployment.stack, deployment.runtime, target.settings.mlflow_version
+    bundle = _rendered(deployment, target)
     runtime.sweep(stack)
     stack.secrets.ensure(list(bundle.secrets))
     next_ = replace(stack, files=_NEXT)
     write_bundle(next_, bundle.files)
     runtime.obtain_images(next_, bundle, progress)
-    way_back.keep(site, before, progress)
-    site.start(wishes.timeout, progress)
-    census, _ = _measure(site, wishes)
+    way_back.keep(deployment, before, progress)
+    deployment.start(wishes.timeout, progress)
+    census, _ = _measure(deployment, wishes)
     answer = replace(target, files=_NEXT).ask("release", revision=census.revision)
     if answer["mlflow"] != after:
-        image = _image(bundle, site.scenario.server)
+        image = _image(bundle, deployment.scenario.server)
         raise UserError(
             f"{image} brings MLflow {answer['mlflow']}, not {after}",
             hint="name the release that it brings with --to; nothing was changed",
@@ -197,18 +218,18 @@ def _make_ready(
 
 
 def _carry_out(
-    site: Site, target: Site, bundle: Bundle, wishes: Wishes, meter: Meter, progress: Progress
+    door: Held, target: Deployment, bundle: Bundle, wishes: Wishes, meter: Meter, progress: Progress
 ) -> dict[str, int]:
-    stack, scenario, runtime = site.stack, site.scenario, site.runtime
-    manifest = stack.require_manifest()
+    deployment = door.deployment
+    stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
     progress(f"stopping {', '.join(scenario.servers)}")
     runtime.stop(stack, scenario.servers)
-    backup.write(site, manifest, wishes.archive, meter=meter)
+    backup.write(door, wishes.archive, meter=meter)
     progress(f"what {stack.name} held is in {wishes.archive}")
     archive = {"archive": str(wishes.archive)}
-    stack.save(manifest.with_(upgrade={**manifest.upgrade, **archive}))
+    door.save(door.manifest.with_(upgrade={**door.manifest.upgrade, **archive}))
     after = target.settings.mlflow_version
-    progress(f"taking {scenario.backend_store.label} to the schema of MLflow {after}")
+    progress(f"taking {scenario.backend_kind.label} to the schema of MLflow {after}")
     moved = replace(target, files=_NEXT).ask("upgrade")
     progress(f"schema {moved['before']} -> {moved['after']}")
     with Archive(wishes.archive) as written:
@@ -216,8 +237,8 @@ def _carry_out(
         counts = {kind: int(most) for kind, (_, most) in written.manifest["counts"].items()}
     write_bundle(stack, bundle.files)
     runtime.start(stack, bundle, timeout=wishes.timeout, progress=progress)
-    readiness.prove(stack, scenario, target.settings, runtime, progress)
-    runs = readiness.server_version(scenario, target.settings)
+    readiness.prove(target, progress)
+    runs = readiness.server_version(target)
     if runs and runs != after:
         raise MachineError(f"the server says that it is MLflow {runs}, not {after}")
     return counts
@@ -225,19 +246,18 @@ def _carry_out(
 
 @contextmanager
 def _undone_on_failure(
-    site: Site, target: Site, wishes: Wishes, meter: Meter, progress: Progress
+    door: Held, target: Deployment, wishes: Wishes, meter: Meter, progress: Progress
 ) -> Iterator[None]:
     """What was there before is back where anything fails; Ctrl-C is a failure like any other."""
     try:
         yield
     except BaseException as error:
-        stack = site.stack
-        manifest = stack.require_manifest()
+        stack, manifest = door.deployment.stack, door.manifest
         archive = manifest.upgrade.get("archive", "")
         with uninterrupted():
             progress("putting back what was there before")
             why = error.message if isinstance(error, StackctlError) else str(error) or "interrupted"
-            way_back.put_back(site, why, wishes.timeout, meter, progress)
+            way_back.put_back(door, why, wishes.timeout, meter, progress)
             _clear(stack)
         if not archive:
             raise
@@ -250,9 +270,9 @@ def _undone_on_failure(
         ) from error
 
 
-def _save_as_deployed(target: Site, manifest: Manifest, bundle: Bundle) -> None:
+def _save_as_deployed(door: Held, target: Deployment, manifest: Manifest, bundle: Bundle) -> None:
     local = target.place.local
-    target.stack.save(
+    door.save(
         manifest.with_(
             status="deployed",
             upgrade={},

@@ -3,17 +3,11 @@
 The same input gives the same bytes.
 """
 
-from stackctl.render.base import (
-    Bundle,
-    Component,
-    Local,
-    Place,
-    Service,
-    project_name,
-    yaml_quoted,
-)
+from stackctl.render.bundle import Bundle, Service, project_name
 from stackctl.render.compose import ComposeRendering
+from stackctl.render.place import Component, Local, Place
 from stackctl.render.processes import ProcessRendering
+from stackctl.render.templates import yaml_quoted
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective
 

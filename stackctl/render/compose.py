@@ -5,7 +5,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from stackctl.render.base import Bundle, Rendering, Surroundings, project_name, template
+from stackctl.addresses import Url
+from stackctl.render.bundle import Bundle, project_name
+from stackctl.render.place import Surroundings
+from stackctl.render.rendering import Rendering
+from stackctl.render.templates import template
 from stackctl.versions import DEFAULT_IMAGES, requirements
 
 _PORTS = {"postgres": 5432, "mysql": 3306, "objects": 8333}
@@ -79,9 +83,9 @@ class ComposeRendering(Rendering):
             port=_PORTS.get(service, _MLFLOW_PORT),
         )
 
-    def address(self, service: str) -> str:
+    def inner(self, service: str) -> Url:
         """The service's name on the stack's network."""
-        return f"{service}:{_PORTS[service]}"
+        return Url("http", service, _PORTS[service])
 
     def servers(self) -> list[str]:
         """Each MLflow server has its service's name."""

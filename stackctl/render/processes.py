@@ -4,8 +4,12 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
+from stackctl.addresses import Url, published
 from stackctl.errors import BadSetting, MachineError
-from stackctl.render.base import Bundle, Local, Rendering, Surroundings, project_name, template
+from stackctl.render.bundle import Bundle, project_name
+from stackctl.render.place import Local, Surroundings
+from stackctl.render.rendering import Rendering
+from stackctl.render.templates import template
 
 # Settings that only containers have, and what is said where one is set.
 _ONLY_CONTAINERS = ("images.", "image_flavor", "memory.")
@@ -96,11 +100,11 @@ class ProcessRendering(Rendering):
             port=published or self.local.ports.get(service, 0),
         )
 
-    def address(self, service: str) -> str:
+    def inner(self, service: str) -> Url:
         """Loopback, at the port that was chosen or is published."""
         if service == "objects" and self.publishes_objects():
-            return f"{self.reachable()}:{self.settings.object_store_port}"
-        return f"127.0.0.1:{self.local.ports[service]}"
+            return published(self.settings, "object_store_port")
+        return Url("http", "127.0.0.1", self.local.ports[service])
 
     def publishes_objects(self) -> bool:
         """Clients reach the object store.
@@ -123,19 +127,12 @@ class ProcessRendering(Rendering):
             )
         return True
 
-    def reachable(self) -> str:
-        """The address of the machine at which published ports can be called from it."""
-        address = ip_address(self.settings.bind)
-        if address.is_unspecified:
-            return "127.0.0.1" if address.version == 4 else "[::1]"
-        return f"[{address}]" if address.version == 6 else str(address)
-
     def own_variables(self) -> dict[str, Any]:
         """Programs, and what a process is told that a container is not."""
         return {
             "program": self.program,
             "plugin": self.use_plugin,
-            "reachable": self.reachable(),
+            "published_url": lambda setting: published(self.settings, setting),
             "publishes_objects": self.publishes_objects(),
         }
 

@@ -4,78 +4,17 @@ import os
 import pwd
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
+from stackctl.addresses import Way
+from stackctl.observed import Observed
+from stackctl.pipe import Pipe
+from stackctl.progress import Progress
 from stackctl.render import Bundle, Place
-from stackctl.roundtrip import Address
-from stackctl.runtimes.pipe import Pipe
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
-
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ServiceState:
-    """One service as it is now.
-
-    Attributes:
-        name: The service.
-        state: `running`, `restarting`, `created`, `exited`, `stopped`, `dead`, `paused`.
-        health: `healthy`, `unhealthy`, `starting`, or "" where it has no check.
-        exit_code: Of the last end; 0 while it runs.
-        digest: Of the definition from which it was made.
-        image: What it runs.
-        ports: Published, as `127.0.0.1:5000`.
-        out_of_memory: A process of it was ended because of its memory limit.
-        one_shot: It does something once, and ends.
-    """
-
-    name: str
-    state: str
-    health: str = ""
-    exit_code: int = 0
-    digest: str = ""
-    image: str = ""
-    ports: tuple[str, ...] = ()
-    out_of_memory: bool = False
-    one_shot: bool = False
-
-    @property
-    def settled(self) -> bool:
-        """It does what it is for: runs and is healthy, or ended well."""
-        if self.state == "exited":
-            return self.one_shot and self.exit_code == 0
-        return self.state == "running" and self.health in ("", "healthy")
-
-    def __str__(self) -> str:
-        if self.state == "exited":
-            return f"exited ({self.exit_code})"
-        return f"{self.state}, {self.health}" if self.health else self.state
-
-
-@dataclass(frozen=True)
-class Observed:
-    """A stack as it is now.
-
-    Attributes:
-        services: By name; one that was never started, or is removed, is absent.
-        volumes: Names, as in the bundle.
-        networks: Names, as in the bundle.
-        images: Those of the bundle's images that are there.
-    """
-
-    services: Mapping[str, ServiceState] = field(default_factory=dict)
-    volumes: frozenset[str] = frozenset()
-    networks: frozenset[str] = frozenset()
-    images: frozenset[str] = frozenset()
-
-    def runs(self, bundle: Bundle) -> bool:
-        """Every service of the bundle is there and settled."""
-        there = self.services
-        return all(s.name in there and there[s.name].settled for s in bundle.services)
 
 
 @dataclass(frozen=True)
@@ -115,11 +54,11 @@ class Inside:
     """The way by which services of a stack reach each other, and one to try it.
 
     Attributes:
-        address: Where the server is for them.
+        way: Where the server is for them.
         run_python: Runs Python source among them; returns what it printed.
     """
 
-    address: Address
+    way: Way
     run_python: Callable[[str], str]
 
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from stackctl.errors import MachineError, UserError
-from stackctl.render import Place
-from stackctl.runtimes.base import Identity, Runtime, place_of
-from stackctl.runtimes.docker import Docker
-from stackctl.runtimes.embedded import Embedded
+from stackctl.runtimes.base import Runtime
+from stackctl.runtimes.docker.runtime import Docker
+from stackctl.runtimes.embedded.runtime import Embedded
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack
@@ -68,11 +67,13 @@ def choose(stack: Stack, scenario: Scenario, effective: Effective) -> Choice:
     return choice
 
 
-def place_for_files(stack: Stack, scenario: Scenario, effective: Effective) -> Place:
-    """The place for files that are only looked at or taken elsewhere; asks no daemon."""
-    if effective.settings.runtime == "embedded":
-        return Embedded().place(stack, scenario, effective)
-    return place_of(stack, effective, Identity.of_this_process())
+def for_files(wanted: str) -> Runtime:
+    """The runtime for files that are only looked at or taken elsewhere; asks no daemon.
+
+    Args:
+        wanted: As the setting `runtime`.
+    """
+    return Embedded() if wanted == "embedded" else Docker(asks=False)
 
 
 def _automatic() -> Choice:
@@ -97,7 +98,7 @@ def _may_change(manifest: Manifest, scenario: Scenario) -> bool:
 
 
 def _is_local(scenario: Scenario) -> bool:
-    return scenario.backend_store.local and scenario.artifact_store.local
+    return scenario.backend_kind.local and scenario.artifact_kind.local
 
 
 def _refused(

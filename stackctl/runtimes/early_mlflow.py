@@ -1,17 +1,6 @@
-"""`mlflow`, imported while what it needs is still starting: `... early_mlflow server ...`.
+"""Where stacks that were deployed before December 2026 look for it, until their next deploy."""
 
-Importing takes seconds, as does a database's first start. Nothing is asked of the database before
-the guard opens the door: the end of a pipe whose number is in STACKCTL_DOOR.
-"""
-
-import os
-
-import mlflow.store.model_registry.sqlalchemy_store
-import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - what the server will need
-from mlflow.cli import cli
+import runpy
 
 if __name__ == "__main__":
-    if door := os.environ.pop("STACKCTL_DOOR", ""):
-        with os.fdopen(int(door), "rb") as pipe:
-            pipe.read()
-    cli(prog_name="mlflow")
+    runpy.run_module("stackctl.runtimes.embedded.early_mlflow", run_name="__main__")

@@ -6,7 +6,7 @@ Text that comes in here is already free of secrets.
 from collections.abc import Mapping
 
 from stackctl.errors import MachineError, NotReady
-from stackctl.runtimes.base import ServiceState
+from stackctl.observed import ServiceState
 
 # How many of the last lines of a log are shown, and how many are searched for a cause.
 _SHOWN_LINES = 15

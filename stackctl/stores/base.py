@@ -1,16 +1,14 @@
-"""The two kinds of store that MLflow tracking has."""
+"""What can be done with the two stores of MLflow tracking, whatever their kinds."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from stackctl.settings import Settings
 from stackctl.stores.credentials import Credential
-
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
-    from stackctl.settings import Settings
+from stackctl.stores.reach import Reach
 
 Note = Callable[[str], None]
 
@@ -56,25 +54,17 @@ class Census:
 
 
 class BackendStore:
-    """Where MLflow keeps experiments, runs, parameters, metrics and tags.
+    """How experiments, runs, parameters, metrics and tags are kept, and carried.
 
     Attributes:
-        kind: The word used in scenario files.
-        label: The name people know.
-        local: It is a file or folder on the machine that clients share with the server.
-        takes_rows: It has a schema, and another store's content can be copied into it.
-        service: The service that keeps it; "" where it is files.
+        kind: The word used in scenario files; `stackctl.kinds` has the facts.
     """
 
     kind: str
-    label: str
-    local: bool = False
-    service: str = ""
-    takes_rows: bool = False
 
     def tracking_uri(self, data: Path) -> str:
         """The URI with which a client uses this store directly, without a server."""
-        raise NotImplementedError(f"{self.label} is reached through a tracking server")
+        raise NotImplementedError(f"{self.kind} is reached through a tracking server")
 
     def client_environment(self, data: Path) -> dict[str, str]:
         """What a client that uses this store directly must set beside the tracking URI."""
@@ -91,45 +81,45 @@ class BackendStore:
         """Set a run's tag, written as a client without a server would."""
         raise NotImplementedError
 
-    def census(self, site: "Site") -> Census:
+    def census(self, reach: Reach) -> Census:
         """What it holds now."""
         raise NotImplementedError
 
-    def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Everything in it as of one moment, as files; the stack goes on meanwhile.
 
         Args:
-            site: Whose store.
+            reach: How it is reached.
             note: Told what the user should know.
         """
         raise NotImplementedError
 
-    def load(self, site: "Site", entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
+    def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Replace everything in it by what `dump` gave; no server runs meanwhile.
 
         Args:
-            site: Whose store.
+            reach: How it is reached.
             entries: The files.
             revision: The schema's version in them.
         """
         raise NotImplementedError
 
     def rows(
-        self, site: "Site", relocations: Sequence[tuple[str, str]]
+        self, reach: Reach, relocations: Sequence[tuple[str, str]]
     ) -> AbstractContextManager[BinaryIO]:
         """Everything in it as a stream of rows (`stackctl.courier.rows`), of one moment.
 
         Args:
-            site: Whose store; it is only read.
+            reach: How it is reached; it is only read.
             relocations: Pairs of an old and a new beginning of artifact locations.
         """
         raise NotImplementedError
 
-    def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
+    def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
         """Make what was loaded fit the stack: its artifacts' places, its schema, its login.
 
         Args:
-            site: Whose store.
+            reach: How it is reached.
             relocations: Pairs of an old and a new beginning of artifact locations.
         """
 
@@ -147,42 +137,38 @@ class BackendStore:
 
 
 class ArtifactStore:
-    """Where MLflow keeps files, models and figures.
+    """How files, models and figures are kept, and carried.
 
     Attributes:
-        kind: The word used in scenario files.
-        label: The name people know.
-        local: It is a folder on the machine that clients write themselves.
+        kind: The word used in scenario files; `stackctl.kinds` has the facts.
     """
 
     kind: str
-    label: str
-    local: bool = False
 
-    def measure(self, site: "Site") -> int:
+    def measure(self, reach: Reach) -> int:
         """The size of all artifacts in bytes."""
         raise NotImplementedError
 
-    def dump(self, site: "Site", note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
         """Every artifact, with the section of the archive that it belongs to."""
         raise NotImplementedError
 
     def load(
-        self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
+        self, reach: Reach, entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
     ) -> None:
         """Write artifacts that `dump` gave; those of the same path are replaced.
 
         Args:
-            site: Whose store.
+            reach: How it is reached.
             entries: The artifacts.
             skip: Leave one that is there with the same size as it is.
         """
         raise NotImplementedError
 
-    def clear(self, site: "Site") -> None:
+    def clear(self, reach: Reach) -> None:
         """Delete every artifact."""
         raise NotImplementedError
 
-    def credentials(self, settings: "Settings") -> list[Credential]:
+    def credentials(self, settings: Settings) -> list[Credential]:
         """What it asks for."""
         return []

@@ -1,10 +1,8 @@
-"""What opens a door of a stack, and how the one behind it comes to take another."""
+"""Secrets that something of a stack asks for, and how it comes to ask for others."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
+from stackctl.stores.reach import Reach
 
 
 class Credential:
@@ -29,11 +27,11 @@ class Credential:
     def __str__(self) -> str:
         return " and ".join(self.names)
 
-    def change(self, site: "Site", old: Sequence[str] | None, new: Sequence[str]) -> None:
+    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
         """Have the one that asks take `new`, while it runs; nothing where it does already.
 
         Args:
-            site: Whose.
+            reach: How the stack is reached.
             old: What it took until now; None where only `new` can be it.
             new: What it is to take.
 
@@ -41,7 +39,7 @@ class Credential:
             MachineError: It takes neither, or cannot be asked.
         """
 
-    def taken(self, site: "Site", values: Sequence[Sequence[str]]) -> list[bool]:
+    def taken(self, reach: Reach, values: Sequence[Sequence[str]]) -> list[bool]:
         """Which of `values` are let in now; [] where nobody can ask."""
         return []
 
@@ -54,10 +52,10 @@ class DatabasePassword(Credential):
     def __init__(self, service: str) -> None:
         self.names, self.service = (f"{service}_password",), service
 
-    def change(self, site: "Site", old: Sequence[str] | None, new: Sequence[str]) -> None:
+    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
         """As that user itself."""
-        site.ask("password-change", old=list(old or ()), new=new[0])
+        reach.ask("password-change", old=list(old or ()), new=new[0])
 
-    def taken(self, site: "Site", values: Sequence[Sequence[str]]) -> list[bool]:
+    def taken(self, reach: Reach, values: Sequence[Sequence[str]]) -> list[bool]:
         """As the database says."""
-        return list(site.ask("password-taken", values=[value for (value,) in values])["taken"])
+        return list(reach.ask("password-taken", values=[value for (value,) in values])["taken"])

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from stackctl.errors import MachineError
 from stackctl.stores.base import BackendStore, Census, Entry
-
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
+from stackctl.stores.reach import Reach
 
 _CHUNK = 1 << 20
 
@@ -16,22 +14,20 @@ _CHUNK = 1 << 20
 class Database(BackendStore):
     """A backend store with a schema, which a courier can reach."""
 
-    def census(self, site: "Site") -> Census:
+    def census(self, reach: Reach) -> Census:
         """As the database itself counts."""
-        found = site.ask("counts")
+        found = reach.ask("counts")
         return Census(found["counts"], found["revision"], found["bytes"])
 
-    takes_rows = True
-
     @contextmanager
-    def rows(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+    def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
         """As the database gives them in one snapshot."""
-        with site.courier("rows-out", relocations=relocations) as pipe:
+        with reach.courier("rows-out", relocations=relocations) as pipe:
             yield pipe.stdout
 
-    def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
+    def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
         """In the database itself, by MLflow's own migrations."""
-        site.ask("settle", relocations=relocations)
+        reach.ask("settle", relocations=relocations)
 
 
 def single(entries: Iterable[tuple[Entry, BinaryIO]], name: str) -> BinaryIO:

@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from stackctl.courier.counting import OWN
 from stackctl.stores import sqlite, tree
 from stackctl.stores.base import BackendStore, Census, Entry, Note
-
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
+from stackctl.stores.reach import Reach
 
 _TRASH = ".trash/"
 
@@ -26,8 +24,6 @@ class Files(BackendStore):
     """Runs as files below `mlruns/`."""
 
     kind = "files"
-    label = "files (mlruns/)"
-    local = True
 
     def tracking_uri(self, data: Path) -> str:
         """The folder itself."""
@@ -67,37 +63,37 @@ class Files(BackendStore):
         folder.mkdir(exist_ok=True)
         (folder / key).write_text(value, encoding="utf-8")
 
-    def census(self, site: "Site") -> Census:
+    def census(self, reach: Reach) -> Census:
         """As the folders tell."""
-        return census(site.data / "mlruns")
+        return census(reach.data / "mlruns")
 
-    def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """A copy of every file that is no artifact.
 
         There is no moment for all of them: each is as it is when it is read. MLflow replaces a
         file, or adds lines to it, so that each is a state that was.
         """
-        found = tree.walk(site.data / "mlruns", note)
+        found = tree.walk(reach.data / "mlruns", note)
         yield from tree.opened((e, p) for e, p in found if self.keeps(e.path))
-        yield from sqlite.dump(site.data, [sqlite.LOGIN])
+        yield from sqlite.dump(reach.data, [sqlite.LOGIN])
 
-    def load(self, site: "Site", entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
+    def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Write the files; whoever calls has cleared the folder, which is the artifacts' too."""
-        sqlite.remove(site.data / sqlite.LOGIN)
+        sqlite.remove(reach.data / sqlite.LOGIN)
         for entry, content in entries:
-            root = site.data if entry.path == sqlite.LOGIN else site.data / "mlruns"
+            root = reach.data if entry.path == sqlite.LOGIN else reach.data / "mlruns"
             tree.write(root, [(entry, content)])
 
     @contextmanager
-    def rows(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+    def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
         """As MLflow's own migration reads the files."""
-        job = {"folder": str(site.data / "mlruns"), "scratch": str(site.data)}
-        with site.courier("files-rows-out", **job, relocations=relocations) as pipe:
+        job = {"folder": str(reach.data / "mlruns"), "scratch": str(reach.data)}
+        with reach.courier("files-rows-out", **job, relocations=relocations) as pipe:
             yield pipe.stdout
 
-    def settle(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> None:
+    def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
         """In the files, as YAML."""
-        site.ask("files-settle", folder=str(site.data / "mlruns"), relocations=relocations)
+        reach.ask("files-settle", folder=str(reach.data / "mlruns"), relocations=relocations)
 
     def keeps(self, path: str) -> bool:
         """All but artifacts."""

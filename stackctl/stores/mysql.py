@@ -3,15 +3,13 @@
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from stackctl.errors import MachineError
 from stackctl.stores.base import Entry, Note
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, another, copy
-
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
+from stackctl.stores.reach import Reach
 
 _NAME = "mysql.rows"
 # How each table was made: MLflow makes its own again, somebody else's are made by this.
@@ -28,33 +26,31 @@ class MySQL(Database):
     """
 
     kind = "mysql"
-    label = "MySQL"
-    service = "mysql"
 
-    def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every row, of one snapshot; those of the login are another one's."""
-        tables = json.dumps(site.ask("definitions")).encode()
+        tables = json.dumps(reach.ask("definitions")).encode()
         yield Entry(_TABLES, len(tables)), io.BytesIO(tables)
-        with site.courier("rows-out") as pipe:
+        with reach.courier("rows-out") as pipe:
             yield Entry(_NAME, None), pipe.stdout
-        if site.settings.auth == "basic":
-            revision = site.ask("login-revision")["revision"]
-            with site.courier("rows-out", part="login") as pipe:
+        if reach.settings.auth == "basic":
+            revision = reach.ask("login-revision")["revision"]
+            with reach.courier("rows-out", part="login") as pipe:
                 yield Entry(f"{_LOGIN}{revision}", None), pipe.stdout
 
-    def load(self, site: "Site", entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
+    def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Make the schema of that version anew, and fill it in one transaction."""
-        site.ask("make-schema", revision=revision)
+        reach.ask("make-schema", revision=revision)
         for entry, content in entries:
             if entry.path == _TABLES:
-                site.ask("define", **json.load(content))
+                reach.ask("define", **json.load(content))
                 continue
             login = entry.path.startswith(_LOGIN)
             if login:
-                site.ask("make-login", revision=entry.path.removeprefix(_LOGIN))
+                reach.ask("make-login", revision=entry.path.removeprefix(_LOGIN))
             elif entry.path != _NAME:
                 raise another(entry.path)
-            with site.courier("rows-in", part="login" if login else "tracking") as pipe:
+            with reach.courier("rows-in", part="login" if login else "tracking") as pipe:
                 copy(content, pipe.stdin)
                 pipe.stdin.close()
                 pipe.stdout.read()
@@ -72,22 +68,22 @@ class RootPassword(Credential):
     servers_use_it = False
     needs_old = True
 
-    def change(self, site: "Site", old: Sequence[str] | None, new: Sequence[str]) -> None:
+    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
         """As root."""
-        if self._opens(site, new[0]) or (old and self._opens(site, old[0], new[0])):
+        if self._opens(reach, new[0]) or (old and self._opens(reach, old[0], new[0])):
             return
         raise MachineError(
             "MySQL takes none of root's passwords that stackctl knows",
-            hint=f"put the one that it takes into {site.stack.secrets.path / self.names[0]}",
+            hint=f"put the one that it takes into {reach.secrets.path / self.names[0]}",
         )
 
-    def taken(self, site: "Site", values: Sequence[Sequence[str]]) -> list[bool]:
+    def taken(self, reach: Reach, values: Sequence[Sequence[str]]) -> list[bool]:
         """As MySQL says."""
-        return [self._opens(site, value) for (value,) in values]
+        return [self._opens(reach, value) for (value,) in values]
 
-    def _opens(self, site: "Site", password: str, new: str = "") -> bool:
+    def _opens(self, reach: Reach, password: str, new: str = "") -> bool:
         """It is root's password, who then has `new`, where there is one."""
-        with site.within("mysql", "mysql-root.sh") as pipe:
+        with reach.within("mysql", "mysql-root.sh") as pipe:
             pipe.stdin.write(f"{password}\n{new}\n".encode())
             pipe.stdin.flush()
             return pipe.stdout.read().strip() == b"yes"

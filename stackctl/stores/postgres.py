@@ -1,14 +1,12 @@
 """PostgreSQL as a service of the stack."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from stackctl.stores.base import Entry, Note
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, copy, single
-
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
+from stackctl.stores.reach import Reach
 
 _NAME = "postgres.dump"
 
@@ -17,17 +15,15 @@ class PostgreSQL(Database):
     """Runs as rows in PostgreSQL."""
 
     kind = "postgres"
-    label = "PostgreSQL"
-    service = "postgres"
 
-    def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """What pg_dump writes in its own format, of one snapshot."""
-        with site.within("postgres", "postgres-dump.sh") as pipe:
+        with reach.within("postgres", "postgres-dump.sh") as pipe:
             yield Entry(_NAME, None), pipe.stdout
 
-    def load(self, site: "Site", entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
+    def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Replace the database in one transaction."""
-        with site.within("postgres", "postgres-load.sh") as pipe:
+        with reach.within("postgres", "postgres-load.sh") as pipe:
             copy(single(entries, _NAME), pipe.stdin)
 
     def credentials(self) -> list[Credential]:

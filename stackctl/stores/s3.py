@@ -4,16 +4,14 @@ import json
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 from urllib.parse import quote, unquote
 
 from stackctl.courier import NOTES
+from stackctl.settings import Settings
 from stackctl.stores.base import ArtifactStore, Entry, Note
 from stackctl.stores.credentials import Credential
-
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
-    from stackctl.settings import Settings
+from stackctl.stores.reach import Reach
 
 _ROOT = "artifacts"
 _ELSEWHERE = "bucket"
@@ -24,16 +22,15 @@ class S3(ArtifactStore):
     """Artifacts as objects below `s3://BUCKET/artifacts`."""
 
     kind = "s3"
-    label = "S3 bucket"
 
-    def measure(self, site: "Site") -> int:
+    def measure(self, reach: Reach) -> int:
         """The size of all objects of the bucket."""
-        return int(site.ask("objects-measure", bucket=site.settings.bucket)["bytes"])
+        return int(reach.ask("objects-measure", bucket=reach.settings.bucket)["bytes"])
 
-    def dump(self, site: "Site", note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
         """Every object of the bucket."""
         with (
-            site.courier("objects-out", bucket=site.settings.bucket) as pipe,
+            reach.courier("objects-out", bucket=reach.settings.bucket) as pipe,
             tarfile.open(fileobj=pipe.stdout, mode="r|", bufsize=_CHUNK) as tar,
         ):
             for info in tar:
@@ -46,10 +43,10 @@ class S3(ArtifactStore):
                 yield section, Entry(path, info.size, modified=float(info.mtime)), content
 
     def load(
-        self, site: "Site", entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
+        self, reach: Reach, entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
     ) -> None:
         """Put every object."""
-        with site.courier("objects-in", bucket=site.settings.bucket, skip=skip) as pipe:
+        with reach.courier("objects-in", bucket=reach.settings.bucket, skip=skip) as pipe:
             with tarfile.open(
                 fileobj=pipe.stdin, mode="w|", bufsize=_CHUNK, format=tarfile.PAX_FORMAT
             ) as tar:
@@ -62,11 +59,11 @@ class S3(ArtifactStore):
             pipe.stdin.close()
             pipe.stdout.read()
 
-    def clear(self, site: "Site") -> None:
+    def clear(self, reach: Reach) -> None:
         """Delete every object."""
-        site.ask("objects-clear", bucket=site.settings.bucket)
+        reach.ask("objects-clear", bucket=reach.settings.bucket)
 
-    def credentials(self, settings: "Settings") -> list[Credential]:
+    def credentials(self, settings: Settings) -> list[Credential]:
         """The keys of the bucket."""
         return [Keys(external=settings.object_store == "external")]
 
@@ -86,9 +83,9 @@ class Keys(Credential):
             else None
         )  # fmt: skip
 
-    def taken(self, site: "Site", values: Sequence[Sequence[str]]) -> list[bool]:
+    def taken(self, reach: Reach, values: Sequence[Sequence[str]]) -> list[bool]:
         """As the object store says."""
-        answer = site.ask("objects-taken", bucket=site.settings.bucket, keys=list(values))
+        answer = reach.ask("objects-taken", bucket=reach.settings.bucket, keys=list(values))
         return list(answer["taken"])
 
 

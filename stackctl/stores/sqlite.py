@@ -7,15 +7,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from urllib.parse import quote
 
 from stackctl.stores import tree
 from stackctl.stores.base import Entry, Note
 from stackctl.stores.database import Database
-
-if TYPE_CHECKING:
-    from stackctl.operations.site import Site
+from stackctl.stores.reach import Reach
 
 # The login of MLflow has a database of its own.
 LOGIN = "users.db"
@@ -65,8 +63,6 @@ class SQLite(Database):
     """Runs as rows in `mlruns.db`."""
 
     kind = "sqlite"
-    label = "SQLite (mlruns.db)"
-    local = True
 
     def tracking_uri(self, data: Path) -> str:
         """`sqlite:////…/mlruns.db`."""
@@ -96,24 +92,24 @@ class SQLite(Database):
                 "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", (key, value, run_id)
             )
 
-    def dump(self, site: "Site", note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Each database as SQLite's online backup copies it.
 
         In one step: after a few pages at a time, it would begin anew with every write. A client's
         commit waits meanwhile, for as long as 20 s (MLflow 3.17.2, mlflow/store/db/utils.py).
         """
-        yield from dump(site.data, _FILES)
+        yield from dump(reach.data, _FILES)
 
     @contextmanager
-    def rows(self, site: "Site", relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+    def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
         """From a copy: writers would wait until the last row was read."""
-        with copied(site.data / "mlruns.db", site.data) as path:
+        with copied(reach.data / "mlruns.db", reach.data) as path:
             job = {"uri": f"sqlite:///{path}", "relocations": relocations}
-            with site.courier("rows-out", **job) as pipe:
+            with reach.courier("rows-out", **job) as pipe:
                 yield pipe.stdout
 
-    def load(self, site: "Site", entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
+    def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Replace the databases, each at once."""
         for name in _FILES:
-            remove(site.data / name)
-        tree.write(site.data, (item for item in entries if item[0].path in _FILES))
+            remove(reach.data / name)
+        tree.write(reach.data, (item for item in entries if item[0].path in _FILES))

@@ -4,7 +4,7 @@ from functools import cached_property
 
 from testcontainers.compose import DockerCompose
 
-from stackctl.runtimes import compose
+from stackctl.runtimes.docker import compose
 from stackctl.stack import Stack
 
 

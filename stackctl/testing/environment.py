@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from stackctl.client import ClientEnvironment
+from stackctl.client.environment import ClientEnvironment
 
 # Beside all of MLFLOW_TRACKING_*: what would lead a client past the stack.
 _ASTRAY = (

@@ -7,23 +7,22 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from stackctl import client, scenario, settings
-from stackctl.client import ClientEnvironment, client_environment
+from stackctl import scenarios, settings
+from stackctl.client import environment as client
+from stackctl.client.environment import ClientEnvironment, client_environment
 from stackctl.console import say
+from stackctl.deployment import Deployment
 from stackctl.errors import PortTaken, StackctlError, UnknownName, UserError
+from stackctl.machine import reserve
 from stackctl.operations.deploy import deploy
 from stackctl.operations.remove import remove_with_data
-from stackctl.reservation import reserve
-from stackctl.runtimes.base import Runtime
-from stackctl.runtimes.choice import choose
 from stackctl.scenario import Scenario
-from stackctl.settings import Settings
-from stackctl.stack import Home, Stack
+from stackctl.stack import Home
 from stackctl.testing import environment
 from stackctl.testing.watch import Watch
 
@@ -38,15 +37,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Deployed:
-    stack: Stack
-    scenario: Scenario
-    settings: Settings
-    runtime: Runtime
+    deployment: Deployment
     ports: ExitStack
 
     @property
     def client(self) -> ClientEnvironment:
-        return client_environment(self.scenario, self.settings, self.stack)
+        return client_environment(self.deployment)
 
 
 class TrackingStack:
@@ -143,7 +139,7 @@ class TrackingStack:
             return
         with deployed.ports:
             if self.keep:
-                home = deployed.stack.home.path
+                home = deployed.deployment.stack.home.path
                 say(
                     f"kept {self!r}\n"
                     f"  see it     stackctl --home {home} show {self.name}\n"
@@ -152,23 +148,21 @@ class TrackingStack:
                 )
                 return
             try:
-                if deployed.stack.manifest() is not None:
-                    remove_with_data(deployed.stack, deployed.runtime, progress=_log.info)
+                if deployed.deployment.stack.manifest() is not None:
+                    remove_with_data(deployed.deployment, progress=_log.info)
             finally:
-                self._clear(deployed.stack.home)
+                self._clear(deployed.deployment.stack.home)
 
     @property
     def tracking_uri(self) -> str:
         """What a client sets as its tracking URI."""
-        found = self._started()
-        return client.tracking_uri(
-            found.scenario, found.settings, found.stack.data(found.settings.data)
-        )
+        found = self._started().deployment
+        return client.tracking_uri(found.scenario, found.settings, found.data)
 
     @property
     def ui(self) -> str:
         """The address of the UI."""
-        return client.ui_address(self._started().settings)
+        return str(self._started().deployment.addresses.server)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -191,7 +185,7 @@ class TrackingStack:
         Raises:
             UnknownName: There is no such service.
         """
-        found = self._started()
+        found = self._started().deployment
         known = list(found.runtime.observe(found.stack).services)
         if service is not None and service not in known:
             raise UnknownName("service", service, known)
@@ -204,7 +198,7 @@ class TrackingStack:
         Raises:
             UserError: The stack is not on Docker, or testcontainers is not installed.
         """
-        found = self._started()
+        found = self._started().deployment
         if found.runtime.name != "docker":
             raise UserError(
                 f"{self!r} has no Compose project", hint="ask for it with runtime='docker'"
@@ -234,8 +228,8 @@ class TrackingStack:
             key for key, value in wanted.settings
             if key.endswith("port") and value is not None and key not in self._settings
         ]  # fmt: skip
-        chosen = choose(stack, found, wanted)
-        _log.info("%s", chosen)
+        chosen = Deployment.chosen(stack, found, wanted)
+        _log.info("%s", chosen.why)
         self.runtime = chosen.runtime.name
         left = _DEPLOYS
         while True:
@@ -244,17 +238,15 @@ class TrackingStack:
                 ports = {key: held.enter_context(reserve()).getsockname()[1] for key in free}
                 flags = [*given, *(f"{key}={port}" for key, port in ports.items())]
                 effective = settings.resolve(found, flags=flags, environment={})
+                deployment = replace(chosen, effective=effective)
                 try:
-                    deploy(
-                        stack, found, effective, chosen.runtime,
-                        progress=_log.info, timeout=self.timeout,
-                    )  # fmt: skip
+                    deploy(deployment, progress=_log.info, timeout=self.timeout)
                 except PortTaken as error:
                     if error.port not in ports.values() or not left:
                         raise
                     _log.info("%s; choosing anew", error.message)
                     continue
-                return _Deployed(stack, found, effective.settings, chosen.runtime, held.pop_all())
+                return _Deployed(deployment, held.pop_all())
 
     def _scenario(self, home: Home) -> Scenario:
         """The scenario; one of the user's own is copied to where the stack's commands find it."""
@@ -263,7 +255,7 @@ class TrackingStack:
         if file.is_file():
             home.scenarios.mkdir()
             shutil.copy(file, home.scenarios)
-        return scenario.load(self.scenario, own)
+        return scenarios.load(self.scenario, own)
 
     def _flags(self) -> list[str]:
         for key, instead in (("name", "is TrackingStack's own"), ("runtime", "is an argument")):

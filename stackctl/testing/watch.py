@@ -95,15 +95,14 @@ def _remove(home: Path, name: str) -> None:
         StackctlError: Something of it could not be removed.
         OSError: The home could not be removed.
     """
+    from stackctl.deployment import Deployment
     from stackctl.operations.remove import remove_with_data
-    from stackctl.runtimes.choice import runtime_of
     from stackctl.stack import Home
 
     stack = Home(home).stack(name)
     _end_compose(stack.bundle / "compose.yaml")
-    manifest = stack.manifest()
-    if manifest is not None:
-        remove_with_data(stack, runtime_of(manifest), progress=_say)
+    if stack.manifest() is not None:
+        remove_with_data(Deployment.recorded(stack), progress=_say)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(home)
 

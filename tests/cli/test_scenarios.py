@@ -2,11 +2,12 @@
 
 import pytest
 
-from stackctl import diagram, picture, scenario
+from stackctl import scenarios
+from stackctl.drawing import diagram, picture
 from stackctl.stack import Home
 from tests.bundles import NAMES
 from tests.conftest import Call
-from tests.test_scenario import GOOD, TABLE, own
+from tests.test_scenarios import GOOD, TABLE, own
 
 
 def test_the_table_has_stores_writer_and_ports(stackctl: Call) -> None:
@@ -15,9 +16,9 @@ def test_the_table_has_stores_writer_and_ports(stackctl: Call) -> None:
     rows = {line.split()[0]: line for line in answer.out.splitlines()[1:]}
     assert list(rows) == NAMES
     for name, row in rows.items():
-        found = scenario.load(name)
-        assert found.backend_store.label in row
-        assert found.artifact_store.label in row
+        found = scenarios.load(name)
+        assert found.backend_kind.label in row
+        assert found.artifact_kind.label in row
         ports = ", ".join(map(str, TABLE[name][-1]))
         assert row.split("  ")[-1].strip() == ports
         assert found.writer in row.split()
@@ -25,7 +26,7 @@ def test_the_table_has_stores_writer_and_ports(stackctl: Call) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_one_is_shown_as_a_diagram(stackctl: Call, name: str) -> None:
-    found = scenario.load(name)
+    found = scenarios.load(name)
     assert stackctl("scenarios", name).out == f"{diagram.text(found)}\n"
     answer = stackctl("scenarios", name, "--format", "mermaid")
     assert answer.out == f"{diagram.mermaid(found)}\n"

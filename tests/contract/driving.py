@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stackctl import scenario
+from stackctl import scenarios
 from stackctl.stack import Home, Stack
 
 T = TypeVar("T")
@@ -183,7 +183,7 @@ def free_port() -> int:
 def words(scenario_name: str, name: str, *more: str) -> list[str]:
     """The words of a deploy on free ports; the first port is the sixth word."""
     chosen = ["deploy", scenario_name, "--name", name, "--port", str(free_port())]
-    for key in scenario.load(scenario_name).settings:
+    for key in scenarios.load(scenario_name).settings:
         if key.endswith("_port"):
             chosen += ["--set", f"{key}={free_port()}"]
     return [*chosen, *more]

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from stackctl import scenario
+from stackctl import scenarios
 from tests.contract.driving import ONE_WORKER, Deployed, User, words
 from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
@@ -105,7 +105,7 @@ class EveryScenario:
         services = machine.volumes(deployed.stack)
         own = {p for p in data.rglob("*") if not any(p.is_relative_to(f) for f in services)}
         owners = {path.stat().st_uid for path in own}
-        uses_data_folder = scenario.load(deployed.scenario).uses_data_folder
+        uses_data_folder = scenarios.load(deployed.scenario).uses_data_folder
         assert owners == ({os.getuid()} if uses_data_folder else set())
 
     def test_every_service_stops_cleanly_and_a_restart_keeps_the_data(
@@ -121,7 +121,7 @@ class EveryScenario:
         """Looked for after services ended once: what they say then counts, too."""
         folder = deployed.stack.secrets.path
         if not folder.exists():
-            assert scenario.load(deployed.scenario).services in (("ui",), ("tracking",))
+            assert scenarios.load(deployed.scenario).services in (("ui",), ("tracking",))
             return
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         for path in folder.iterdir():
@@ -194,7 +194,7 @@ class TestEmbeddedBackup(Returns):
     "classes", [(TestDocker, TestDockerBackup), (TestEmbedded, TestEmbeddedBackup)]
 )
 def test_every_scenario_takes_part(classes: tuple[type[Ends], ...]) -> None:
-    assert sorted(name for each in classes for name in each.scenarios) == scenario.names()
+    assert sorted(name for each in classes for name in each.scenarios) == scenarios.names()
 
 
 def test_every_scenario_is_always_shown_somewhere() -> None:
@@ -202,4 +202,4 @@ def test_every_scenario_is_always_shown_somewhere() -> None:
         name for each in (TestDocker, TestDockerBackup, TestEmbedded, TestEmbeddedBackup)
         for name in each.scenarios if name not in each.rarely
     ]  # fmt: skip
-    assert set(always) == set(scenario.names())
+    assert set(always) == set(scenarios.names())

@@ -190,7 +190,7 @@ class TestEmbedded(Rotation, Garbage):
     moments = (
         ("stackctl.handover", "Handover.take_over", "before"),
         ("stackctl.stores.login", "AdminPassword.change", "after"),
-        ("stackctl.runtimes.embedded", "Embedded.stop", "after"),
+        ("stackctl.runtimes.embedded.runtime", "Embedded.stop", "after"),
     )
 
     def test_secret_that_the_stack_does_not_have_is_refused(
@@ -209,7 +209,7 @@ class TestDockerPostgres(Rotation):
     scenario = "scenario-4"
     moments = (
         ("stackctl.stores.credentials", "DatabasePassword.change", "after"),
-        ("stackctl.runtimes.docker", "Docker.stop", "after"),
+        ("stackctl.runtimes.docker.runtime", "Docker.stop", "after"),
         ("stackctl.readiness", "prove", "before"),
         ("stackctl.handover", "Handover.end", "after"),
     )

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy
 
 from stackctl.archive import Archive
-from stackctl.runtimes import environments
+from stackctl.runtimes.embedded import environments
 from stackctl.stack import Manifest
 from stackctl.versions import MLFLOW
 from tests.contract.driving import ONE_WORKER, Deployed, User, until, words

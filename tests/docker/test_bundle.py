@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from testcontainers.compose import DockerCompose
 
-from stackctl.runtimes import compose
+from stackctl.runtimes.docker import compose
 from tests.contract.driving import User, free_port
 from tests.docker.machine import DockerMachine, project_of
 

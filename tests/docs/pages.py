@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from stackctl import scenario
+from stackctl import scenarios
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -16,7 +16,7 @@ PAGES = [
     *sorted(DOCS.rglob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
-SHIPPED = sorted(scenario.names())
+SHIPPED = sorted(scenarios.names())
 
 
 def text(path: Path) -> str:

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from stackctl import scenario, settings
+from stackctl import scenarios, settings
 from stackctl.cli import app
 from tests.docs.pages import DOCS, PAGES, README, blocks, page_name, section, spans, text
 
@@ -62,7 +62,7 @@ def lines_with_commands() -> list[tuple[str, str]]:
 
 
 def accept(pairs: list[str]) -> None:
-    settings.resolve(scenario.load("scenario-6"), flags=pairs, environment={})
+    settings.resolve(scenarios.load("scenario-6"), flags=pairs, environment={})
 
 
 @pytest.mark.parametrize("name", [name for name in commands() if name])

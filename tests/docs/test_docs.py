@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stackctl import settings
 from stackctl.errors import MachineError, StackctlError, Undone, UserError
-from stackctl.settings import Settings
+from stackctl.settings import Settings, layers
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW
 from tests.bundles import bundle
 from tests.docs.pages import (
@@ -74,7 +73,7 @@ def test_every_setting_is_documented_with_its_default(key: str) -> None:
     assert len(found) == 1, f"docs/settings.md has {len(found)} rows for {key}"
     _, default, variable, told, example = found[0]
     assert default == default_of(key)
-    name = f"{settings.PREFIX}{key.upper()}"
+    name = f"{layers.PREFIX}{key.upper()}"
     table = {"images": f"{name}__COMPONENT", "memory": f"{name}__SERVICE"}
     assert variable == f"`{table.get(key, name)}`"
     assert told
@@ -89,7 +88,7 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert documented - {"Key"} == set(Settings.model_fields)
 
 
-@pytest.mark.parametrize("name", settings.PROGRAM_VARIABLES)
+@pytest.mark.parametrize("name", layers.PROGRAM_VARIABLES)
 def test_every_variable_of_the_program_is_documented(name: str) -> None:
     assert f"`{name}`" in text(DOCS / "settings.md")
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stackctl import diagram, picture, scenario, settings
-from stackctl.client import client_environment
+from stackctl import scenarios, settings
+from stackctl.client.environment import client_environment
+from stackctl.drawing import diagram, picture
+from stackctl.scenario import Scenario
 from stackctl.stack import Home
-from tests.bundles import bundle
+from tests.bundles import bundle, deployment
 from tests.docs.pages import DOCS, README, SHIPPED, blocks, headings, links, rows, section, text
 
 PICTURES = DOCS / "pictures"
@@ -37,12 +39,12 @@ def test_every_scenario_page_has_the_same_sections(name: str) -> None:
     assert headings(page(name), 2) == SECTIONS
     assert all(section(page(name), heading).strip() for heading in SECTIONS)
     (title,) = headings(page(name), 1)
-    assert title.lower() == f"{name}: {scenario.load(name).title}".lower()
+    assert title.lower() == f"{name}: {scenarios.load(name).title}".lower()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_picture_of_a_scenario_is_what_stackctl_draws(name: str) -> None:
-    assert text(PICTURES / f"{name}.svg") == f"{picture.svg(scenario.load(name))}\n"
+    assert text(PICTURES / f"{name}.svg") == f"{picture.svg(scenarios.load(name))}\n"
     lines = page(name).splitlines()
     shown = re.fullmatch(rf"!\[(.+)\]\(\.\./pictures/{re.escape(name)}\.svg\)", lines[2])
     assert shown, "a page begins with its picture"
@@ -53,16 +55,14 @@ def test_the_picture_of_a_scenario_is_what_stackctl_draws(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_scenario_page_has_the_scenarios_ports(name: str) -> None:
     told = {row[0]: row[1] for row in rows(page(name))}
-    for key, value in scenario.load(name).settings.items():
+    for key, value in scenarios.load(name).settings.items():
         assert told.get(f"`{key}`") == str(value), f"{name}: {key}"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_the_client_sets_is_what_env_prints(name: str, tmp_path: Path) -> None:
     home = Home(tmp_path)
-    found = scenario.load(name)
-    effective = settings.resolve(found, environment={}).settings
-    printed = client_environment(found, effective, home.stack("NAME")).shell()
+    printed = client_environment(deployment(home, name, stack="NAME")).shell()
     shown = printed.replace(str(home.path), "HOME")
     (told,) = blocks(section(page(name), "What the client needs"), "text")
     assert told == f"{shown}\n"
@@ -70,7 +70,7 @@ def test_what_the_client_sets_is_what_env_prints(name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_is_where_names_every_volume_secret_and_folder(name: str) -> None:
-    found = scenario.load(name)
+    found = scenarios.load(name)
     told = section(page(name), "What is where")
     compose = yaml.safe_load(bundle(name).files["compose.yaml"][0])
     (tree,) = blocks(told, "text")
@@ -94,7 +94,7 @@ def test_the_readme_lists_every_scenario_with_its_ports_and_its_picture(name: st
     wanted = f"[{name}](docs/scenarios/{name}.md)"
     row = next((row for row in rows(text(README)) if row[0] == wanted), None)
     assert row is not None
-    found = scenario.load(name)
+    found = scenarios.load(name)
     ports = [str(v) for k, v in found.settings.items() if k in ("port", "artifacts_port")]
     assert row[5] == ", ".join(ports)
     shown = (
@@ -149,17 +149,17 @@ def test_the_path_upward_names_scenarios_only() -> None:
 def test_every_key_of_a_scenario_file_is_documented() -> None:
     told = section(text(DOCS / "scenarios.md"), "The keys of a scenario file")
     documented = {row[0].strip("`"): row[1] for row in rows(told) if len(row) == 4}
-    for key, model_field in scenario.Scenario.model_fields.items():
+    for key, model_field in Scenario.model_fields.items():
         if key != "name":
             assert documented[key].startswith("yes" if model_field.is_required() else "no"), key
-    assert documented.keys() - {"Key"} == scenario.Scenario.model_fields.keys() - {"name"}
+    assert documented.keys() - {"Key"} == Scenario.model_fields.keys() - {"name"}
 
 
 def test_the_worked_example_is_a_scenario_and_drawn_as_shown(tmp_path: Path) -> None:
     told = text(DOCS / "scenarios.md")
     (example,) = blocks(told, "toml")
     tmp_path.joinpath("team-local.toml").write_text(example, encoding="utf-8")
-    found = scenario.load("team-local", tmp_path)
+    found = scenarios.load("team-local", tmp_path)
     settings.resolve(found, environment={})
     shown = [b for b in blocks(told, "console") if b.startswith("$ stackctl scenarios team-local")]
     assert shown == [f"$ stackctl scenarios team-local\n{diagram.text(found)}\n"]

@@ -14,15 +14,15 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
-from stackctl.runtimes.components import SYSTEM_FOLDER
-from stackctl.runtimes.supervision import Supervision
+from stackctl.runtimes.embedded.components import SYSTEM_FOLDER
+from stackctl.runtimes.embedded.supervision import Supervision
 from stackctl.settings import Settings
 from stackctl.stack import Home, Manifest, Stack
 from tests.contract.driving import Deployed
 from tests.contract.machine import MARK, Life, Machine
 from tests.embedded import debian
 
-KEEPER = "stackctl.runtimes.keeper"
+KEEPER = "stackctl.runtimes.embedded.keeper"
 # What only the machine's package manager brings, by scenario: each product is used by one.
 PROGRAMS = {
     "scenario-3b-mysql": (debian.mariadb, debian.adminer),

@@ -14,10 +14,10 @@ from typing import Any
 
 import psutil
 
-from stackctl import scenario
+from stackctl import scenarios
 from stackctl.render import Service
 from stackctl.render.processes import ProcessRendering
-from stackctl.runtimes.supervision import Supervision
+from stackctl.runtimes.embedded.supervision import Supervision
 from tests.bundles import effective, local, place
 from tests.contract.driving import until
 
@@ -75,7 +75,7 @@ class Stage:
         ]
         machine = replace(place(), local=local(), uid=os.geteuid())
         rendering = ProcessRendering(
-            scenario.load("scenario-3b"), effective("scenario-3b"), machine
+            scenarios.load("scenario-3b"), effective("scenario-3b"), machine
         )
         conf = rendering.text("supervisord.conf.j2", services=services)
         (self.folder / "bundle" / "supervisord.conf").write_text(conf)
@@ -128,7 +128,7 @@ class Stage:
     def guarded(self, service: str) -> Iterator["subprocess.Popen[str]"]:
         """A service with its guard, and no supervisord."""
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "stackctl.runtimes.guard", service],
+            [sys.executable, "-P", "-m", "stackctl.runtimes.embedded.guard", service],
             cwd=self.run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             stdin=subprocess.DEVNULL, env={"PATH": os.defpath, "LEAK": "of whoever deploys"},
         )  # fmt: skip

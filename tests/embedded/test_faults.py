@@ -24,8 +24,8 @@ import psutil
 import psycopg2
 import pytest
 
-from stackctl.runtimes.keeper import LOCK
-from stackctl.runtimes.supervision import Supervision
+from stackctl.runtimes.embedded.keeper import LOCK
+from stackctl.runtimes.embedded.supervision import Supervision
 from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
 from tests.contract.machine import Life
 from tests.disk import full, small_disk

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from stackctl.errors import MachineError
-from stackctl.runtimes import keeper as keeper_module
-from stackctl.runtimes.supervision import Unanswered
+from stackctl.runtimes.embedded import keeper as keeper_module
+from stackctl.runtimes.embedded.supervision import Unanswered
 from tests.contract.driving import until
 from tests.embedded.stage import Stage
 
@@ -135,7 +135,7 @@ def test_a_supervisord_that_cannot_live_is_given_up_with_what_it_said_last(stage
 def test_a_second_keeper_goes_away_and_leaves_the_first_alone(running: Stage) -> None:
     first = keeper_of(running)
     second = subprocess.run(
-        [sys.executable, "-P", "-m", "stackctl.runtimes.keeper"], cwd=running.run,
+        [sys.executable, "-P", "-m", "stackctl.runtimes.embedded.keeper"], cwd=running.run,
         capture_output=True, text=True, check=False, timeout=10,
     )  # fmt: skip
     assert second.returncode == 0

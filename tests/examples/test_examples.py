@@ -14,7 +14,7 @@ from typing import ClassVar
 import psutil
 import pytest
 
-from stackctl.example import EXAMPLES
+from stackctl.client.examples import EXAMPLES
 from tests.contract.driving import COMMAND, Deployed, User, until, words
 from tests.disk import small_disk
 

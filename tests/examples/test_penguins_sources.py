@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from stackctl import scenario
+from stackctl import scenarios
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "palmer_penguins"
 DATA = EXAMPLE / "data" / "penguins.csv"
@@ -103,7 +103,7 @@ def test_every_scenario_has_a_row_in_where_artifacts_are() -> None:
     (table,) = (text for text in cells(NOTEBOOKS[2], "markdown") if "## Where artifacts" in text)
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("|")][2:]
     named = [f"scenario-{short.strip()}" for row in rows for short in row.split(",")]
-    assert sorted(named) == sorted(scenario.names())
+    assert sorted(named) == sorted(scenarios.names())
 
 
 def test_readme_names_every_notebook() -> None:

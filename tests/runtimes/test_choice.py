@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from stackctl import scenario
+from stackctl import scenarios
 from stackctl.errors import MachineError, UserError
-from stackctl.runtimes.choice import Choice, choose, place_for_files, runtime_of
-from stackctl.runtimes.docker import Docker
-from stackctl.runtimes.embedded import Embedded
+from stackctl.runtimes.choice import Choice, choose, for_files, runtime_of
+from stackctl.runtimes.docker.runtime import Docker
+from stackctl.runtimes.embedded.runtime import Embedded
 from stackctl.stack import Home, Manifest
 from tests.bundles import effective
 
 
 def choice(home: Home, name: str = "scenario-5", *flags: str) -> Choice:
-    return choose(home.stack("one"), scenario.load(name), effective(name, "name=one", *flags))
+    return choose(home.stack("one"), scenarios.load(name), effective(name, "name=one", *flags))
 
 
 def deployed(home: Home, name: str, runtime: str, status: str = "deployed") -> None:
@@ -128,6 +128,6 @@ def test_a_runtime_of_another_version_is_told(home: Home) -> None:
 @pytest.mark.parametrize("runtime", ["auto", "docker", "embedded"])
 def test_files_are_rendered_without_asking_a_daemon(home: Home, runtime: str) -> None:
     wanted = effective("scenario-5", f"runtime={runtime}")
-    place = place_for_files(home.stack("one"), scenario.load("scenario-5"), wanted)
+    place = for_files(runtime).place(home.stack("one"), scenarios.load("scenario-5"), wanted)
     assert (place.local is not None) == (runtime == "embedded")
     assert list(home.path.iterdir()) == []

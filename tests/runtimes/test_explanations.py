@@ -2,8 +2,8 @@
 
 import pytest
 
+from stackctl.observed import ServiceState
 from stackctl.runtimes import explanations
-from stackctl.runtimes.base import ServiceState
 
 
 def states(*found: ServiceState) -> dict[str, ServiceState]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.client import ClientEnvironment
+from stackctl.client.environment import ClientEnvironment
 from stackctl.testing import environment
 
 SECRET = "a-secret-of-the-stack"

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from stackctl.errors import UnknownName, UserError
-from stackctl.reservation import reserve
+from stackctl.machine import reserve
 from stackctl.stack import Home, Stack
 from stackctl.testing import TrackingStack, tracking_stack
 from tests.contract.driving import until

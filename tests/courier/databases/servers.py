@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import sqlalchemy
 
-from stackctl.runtimes import components
+from stackctl.runtimes.embedded import components
 from tests.contract.driving import free_port
 
 DATABASE = "store"

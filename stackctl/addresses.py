@@ -1,0 +1,202 @@
+"""Where a stack is reached: scheme, host, port and path of every address, published or inner.
+
+A published address is one of this machine, or the public one that everybody knows it by. Inner
+ones, at which services find each other, are made from the same parts by each rendering.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Self
+from urllib.parse import urlsplit
+
+from stackctl.scenario import Scenario
+from stackctl.settings import Settings
+
+_USUAL = {"http": 80, "https": 443}
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+
+
+@dataclass(frozen=True)
+class Url:
+    """The address of a server, which it answers at and below.
+
+    Attributes:
+        scheme: `http` or `https`.
+        host: A name or an IP address, of version 6 without brackets.
+        port: Where it listens.
+        path: "", or a path that begins with a slash and does not end with one.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The address that `text` is.
+
+        Raises:
+            ValueError: It is none, or names a user, a query or a fragment.
+        """
+        parts = urlsplit(text)
+        if parts.scheme not in _USUAL or not parts.hostname:
+            raise ValueError("an address is http(s)://HOST[:PORT][/PATH]")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("an address has no user, no password, no ? and no #")
+        path = parts.path.rstrip("/")
+        if not _PATH.fullmatch(path):
+            raise ValueError(f"{parts.path!r} is no path of letters, digits and . _ ~ -")
+        return cls(parts.scheme, parts.hostname, parts.port or _USUAL[parts.scheme], path)
+
+    @property
+    def name(self) -> str:
+        """The host as it stands in an address: IPv6 in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT, as programs take it that listen or connect."""
+        return f"{self.name}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """HOST:PORT, without a port that goes without saying, as browsers send it."""
+        return self.name if self.port == _USUAL[self.scheme] else self.address
+
+    @property
+    def origin(self) -> str:
+        """What a page at this address is from, in a browser's words."""
+        return f"{self.scheme}://{self.authority}"
+
+    def __str__(self) -> str:
+        return f"{self.origin}{self.path}"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to a stack.
+
+    Attributes:
+        server: Where the tracking API answers.
+        artifacts: Where the artifact proxy answers, where that is another server.
+        objects: The object store, for who writes there; "" for AWS itself.
+        host: The Host header to send, where it is not that of the address.
+    """
+
+    server: Url
+    artifacts: Url | None = None
+    objects: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The published addresses of a stack.
+
+    Attributes:
+        scenario: Of which it is.
+        settings: Its own.
+        public: At which everybody finds it, through a proxy; None where there is none.
+    """
+
+    scenario: Scenario
+    settings: Settings
+    public: Url | None = None
+
+    @property
+    def server(self) -> Url:
+        """Where clients and browsers find the tracking server or UI."""
+        return self.public or published(self.settings, "port")
+
+    @property
+    def artifacts(self) -> Url | None:
+        """Where clients find the artifacts-only server; None where there is none."""
+        if self.scenario.writer != "artifacts-server":
+            return None
+        return published(self.settings, "artifacts_port")
+
+    @property
+    def objects(self) -> str:
+        """Where clients find the object store; "" for AWS itself, or where it is not published."""
+        if self.settings.object_store == "external":
+            return self.settings.object_store_endpoint
+        if self.settings.object_store_port is None:
+            return ""
+        return str(published(self.settings, "object_store_port"))
+
+    def ways(self) -> list[Way]:
+        """Every way that a client may take: the server's address, also under every public name."""
+        names = [] if self.public else self.settings.public_hosts
+        port = self.settings.port
+        hosts = ["", *(name if ":" in name else f"{name}:{port}" for name in names)]
+        return [Way(self.server, self.artifacts, self.objects, host) for host in hosts]
+
+    def allowed_hosts(self, services: Sequence[str]) -> list[str]:
+        """The Host headers that the server answers.
+
+        MLflow's own default is replaced by what is set, and an entry without `*` matches exactly,
+        port included (3.17.2), so each name is listed with and without a port. One with `*` is a
+        shell's pattern, in which the bracket of an IPv6 address would begin a set of characters.
+
+        Args:
+            services: Names by which other services of the stack call it.
+        """
+        names = ["localhost", "127.0.0.1", "[::1]", *self._bound(), *services]
+        names += [host.partition(":")[0] for host in self.settings.public_hosts]
+        names += [self.public.name] if self.public else []
+        return [
+            entry
+            for name in dict.fromkeys(names)
+            for entry in (name, f"{name.replace('[', '[[]')}:*")
+        ]
+
+    def cors_origins(self) -> list[str]:
+        """The origins from which a browser may call the server; localhost is always among them.
+
+        A host that is allowed but whose origin is not gives a UI that opens and cannot load.
+        """
+        origins = [self.public.origin] if self.public else []
+        for host in [*self._bound(), *self.settings.public_hosts]:
+            name, given = (host, "") if host.endswith("]") else host.partition(":")[::2]
+            for scheme, usual in _USUAL.items():
+                ports = [int(given)] if given else [usual, self.settings.port]
+                origins += [Url(scheme, name.strip("[]"), port).origin for port in ports]
+        return list(dict.fromkeys(origins))
+
+    def artifacts_location(self) -> str:
+        """Where clients of an artifacts-only server send artifacts: it is kept with each run."""
+        hosts = self.settings.public_hosts
+        host = hosts[0].partition(":")[0] if hosts else reachable(self.settings.bind)
+        url = Url("http", host, self.settings.artifacts_port or 0)
+        return f"mlflow-artifacts://{url.name}:{url.port}"
+
+    def key(self) -> str:
+        """Tells places of artifacts apart that MLflow keeps with an experiment for ever."""
+        settings = self.settings
+        places = [settings.bucket, settings.bind, settings.public_hosts, settings.artifacts_port]
+        return hashlib.sha256(json.dumps(places).encode()).hexdigest()[:8]
+
+    def _bound(self) -> list[str]:
+        """The address on which the server is published, where clients can use it as a name."""
+        address = ip_address(self.settings.bind)
+        if address.is_unspecified or str(address) in ("127.0.0.1", "::1"):
+            return []
+        return [Url("http", str(address), 0).name]
+
+
+def published(settings: Settings, setting: str) -> Url:
+    """The address on this machine of what is published on the port of a setting."""
+    return Url("http", reachable(settings.bind), getattr(settings, setting) or 0)
+
+
+def reachable(bind: str) -> str:
+    """The host by which this machine calls what listens on `bind`."""
+    address = ip_address(bind)
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "::1"
+    return str(address)

@@ -1,0 +1,1 @@
+"""Clients of a stack: what they set, and how one is started."""

@@ -1,0 +1,121 @@
+"""What a client of a stack needs to set. No value of a secret is among it: clients read files."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stackctl.addresses import Addresses
+from stackctl.deployment import Deployment
+from stackctl.scenario import Scenario
+from stackctl.secrets import SecretFolder
+from stackctl.settings import Settings, dotenv_quoted
+from stackctl.stores import BACKENDS
+
+CREDENTIALS = "aws_credentials"
+
+
+@dataclass(frozen=True)
+class ClientEnvironment:
+    """Variables of a client.
+
+    Attributes:
+        values: Plain ones.
+        files: Variables whose value is the content of a file.
+        unset: Variables that would override these.
+    """
+
+    values: dict[str, str]
+    files: dict[str, Path] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+
+    def applied(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The environment `base` as these lines change it, for a client that is started here.
+
+        Raises:
+            OSError: The file of a variable cannot be read.
+        """
+        kept = {name: value for name, value in base.items() if name not in self.unset}
+        read = {
+            name: path.read_text(encoding="utf-8").rstrip("\n") for name, path in self.files.items()
+        }
+        return {**kept, **self.values, **read}
+
+    def shell(self) -> str:
+        """Lines for a POSIX shell: `eval "$(stackctl env)"`."""
+        lines = [f"unset {name}" for name in self.unset]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in self.values.items()]
+        lines += [
+            f'export {name}="$(cat {shlex.quote(str(path))})"' for name, path in self.files.items()
+        ]
+        return "\n".join(lines)
+
+    def powershell(self) -> str:
+        """Lines for PowerShell."""
+
+        def quoted(value: str) -> str:
+            return "'" + value.replace("'", "''") + "'"
+
+        lines = [f"Remove-Item Env:{n} -ErrorAction SilentlyContinue" for n in self.unset]
+        lines += [f"$Env:{name} = {quoted(value)}" for name, value in self.values.items()]
+        lines += [
+            f"$Env:{name} = Get-Content -Raw {quoted(str(path))}"
+            for name, path in self.files.items()
+        ]
+        return "\n".join(lines)
+
+    def dotenv(self) -> str:
+        """Lines of a .env file; variables that come from a file are left out."""
+        return "\n".join(f"{name}={dotenv_quoted(value)}" for name, value in self.values.items())
+
+
+def tracking_uri(scenario: Scenario, settings: Settings, data: Path) -> str:
+    """The client's tracking URI."""
+    if scenario.client == "store":
+        return BACKENDS[scenario.backend].tracking_uri(data)
+    return str(Addresses(scenario, settings).server)
+
+
+def client_environment(deployment: Deployment) -> ClientEnvironment:
+    """What a client on this machine sets to use a stack."""
+    scenario, settings, secrets = deployment.scenario, deployment.settings, deployment.secrets
+    values = {"MLFLOW_TRACKING_URI": tracking_uri(scenario, settings, deployment.data)}
+    files: dict[str, Path] = {}
+    unset: tuple[str, ...] = ()
+    if scenario.client == "store":
+        values |= deployment.backend.client_environment(deployment.data)
+    elif settings.auth == "basic":
+        values["MLFLOW_TRACKING_USERNAME"] = "admin"
+        files["MLFLOW_TRACKING_PASSWORD"] = secrets.path / "admin_password"
+    if writes_to_bucket(scenario):
+        if endpoint := deployment.addresses.objects:
+            values["MLFLOW_S3_ENDPOINT_URL"] = endpoint
+            values["MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"] = "path"
+        values["AWS_DEFAULT_REGION"] = settings.region
+        values["AWS_SHARED_CREDENTIALS_FILE"] = str(secrets.path / CREDENTIALS)
+        values["AWS_PROFILE"] = "default"
+        # boto3 prefers these to the file.
+        unset = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    elif scenario.artifacts == "s3":
+        # The proxy's short cuts lead to an endpoint that only the stack itself can reach
+        # (MLflow 3.15 to 3.17). stackctl's own image does not offer them; others do.
+        values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
+        values["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "false"
+    return ClientEnvironment(values, files, unset)
+
+
+def writes_to_bucket(scenario: Scenario) -> bool:
+    """Clients hold S3 keys and write artifacts themselves."""
+    return scenario.artifacts == "s3" and scenario.writer == "client"
+
+
+def write_credentials(scenario: Scenario, secrets: SecretFolder) -> None:
+    """Put the S3 keys into the form that boto3 reads, where clients need them.
+
+    So `stackctl env` names a file instead of printing a secret.
+    """
+    if not writes_to_bucket(scenario):
+        return
+    key, secret = (secrets.read(n).reveal() for n in ("s3_access_key", "s3_secret_key"))
+    text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+    secrets.write(CREDENTIALS, text)

@@ -1,0 +1,1 @@
+"""A scenario as a diagram and as a picture."""

@@ -1,0 +1,246 @@
+"""What rendering a bundle has in common, whatever runs its services."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, ClassVar
+
+from stackctl.addresses import Addresses, Url
+from stackctl.errors import BadSetting, UserError
+from stackctl.render.bundle import Bundle, Service, project_name
+from stackctl.render.place import Place, Surroundings
+from stackctl.render.templates import environment
+from stackctl.scenario import Scenario
+from stackctl.settings import Effective, Settings
+from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
+
+_DIGEST_PLACEHOLDER = "0" * 16
+_LOGIN_BESIDE_RUNS = "3.6.0"
+
+
+@dataclass
+class Rendering(ABC):
+    """One rendering: what templates ask for is recorded while they are rendered.
+
+    Every value that a user can influence passes through a filter that quotes it: `yaml` in the
+    Compose file, `toml` in the description of a process, `sh` in scripts, `py` in Python.
+    """
+
+    # The folder of the services' templates, and the end of their names.
+    services_folder: ClassVar[str]
+    services_suffix: ClassVar[str]
+    # How a definition holds its own digest.
+    digest_line: ClassVar[str]
+
+    scenario: Scenario
+    effective: Effective
+    place: Place
+    files: dict[str, tuple[str, int]] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+    volumes: set[str] = field(default_factory=set)
+    published: dict[int, str] = field(default_factory=dict)
+    # Of the service that is being rendered.
+    service: str = ""
+    scripts: dict[str, str] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+    service_image: str = ""
+
+    @abstractmethod
+    def bundle(self) -> Bundle:
+        """Everything that the scenario needs."""
+
+    @abstractmethod
+    def surroundings(self, service: str) -> Surroundings:
+        """How the script of `service` sees its files, and where its server listens."""
+
+    @abstractmethod
+    def inner(self, service: str) -> Url:
+        """Where the other services of the stack find `service`."""
+
+    @abstractmethod
+    def use_volume(self, name: str) -> str:
+        """The volume `name`, as the service's definition names it."""
+
+    @abstractmethod
+    def use_image(self, component: str) -> str:
+        """What the service runs."""
+
+    @property
+    def settings(self) -> Settings:
+        """The effective settings."""
+        return self.effective.settings
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the stack is reached from outside."""
+        return Addresses(self.scenario, self.settings)
+
+    @property
+    def ships_mlflow(self) -> bool:
+        """The servers are of the MLflow release that ships with stackctl."""
+        return self.settings.mlflow_version == MLFLOW
+
+    def refuse_shared_login(self) -> None:
+        """MLflow's login and its tracking store are not to share a database, where that fails.
+
+        Before 3.6 both kept the version of their schema in the same table
+        (mlflow/server/auth/db/utils.py, 2.22.2).
+
+        Raises:
+            BadSetting: They would.
+        """
+        settings = self.settings
+        if (
+            settings.auth == "basic"
+            and older(settings.mlflow_version, _LOGIN_BESIDE_RUNS)
+            and not self.scenario.backend_kind.local
+        ):
+            raise BadSetting(
+                "mlflow_version",
+                settings.mlflow_version,
+                self.effective.sources.get("mlflow_version", "default"),
+                f"auth=basic with {self.scenario.backend_kind.label} needs MLflow "
+                f"{_LOGIN_BESIDE_RUNS} or newer",
+            )
+
+    def services(self) -> list[str]:
+        """The services that there will be, in the order in which they start."""
+        return [
+            name
+            for name in self.scenario.services
+            if not (name == "objects" and self.settings.object_store == "external")
+        ]
+
+    def render_service(self, name: str) -> tuple[Service, str]:
+        """One service, and the text that defines it."""
+        self.service, self.scripts, self.ports = name, {}, {}
+        template = f"{self.services_folder}/{name}.{self.services_suffix}.j2"
+        draft = self.text(template, name=name, digest=_DIGEST_PLACEHOLDER)
+        content = json.dumps([draft, sorted(self.scripts.items())])
+        digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+        line = self.digest_line
+        text = draft.replace(line.format(_DIGEST_PLACEHOLDER), line.format(digest))
+        service = Service(name, self.service_image, digest, dict(self.ports), self.one_shot(text))
+        return service, text
+
+    @abstractmethod
+    def one_shot(self, definition: str) -> bool:
+        """The service that `definition` defines does something once and ends."""
+
+    def text(self, template: str, **variables: Any) -> str:
+        """A template as text."""
+        s3 = self.scenario.artifacts == "s3"
+        if "name" in variables:
+            variables["see"] = self.surroundings(variables["name"])
+        return (
+            environment()
+            .get_template(template)
+            .render(
+                scenario=self.scenario,
+                settings=self.settings,
+                place=self.place,
+                local=self.place.local,
+                project=project_name(self.settings.name),
+                python=PYTHON,
+                postgres_major=POSTGRES_MAJOR,
+                ships_mlflow=self.ships_mlflow,
+                s3_endpoint=self.s3_endpoint() if s3 else "",
+                allowed_hosts=self.addresses.allowed_hosts(self.servers()),
+                cors_origins=self.addresses.cors_origins(),
+                artifacts_root=self.artifacts_root(),
+                inner=self.inner,
+                secret=self.use_secret,
+                volume=self.use_volume,
+                script=self.use_script,
+                image=self.use_image,
+                port=self.use_port,
+                dependencies=self.dependencies,
+                **self.own_variables(),
+                **variables,
+            )
+        )
+
+    def own_variables(self) -> dict[str, Any]:
+        """What templates of this kind of rendering may use beside what all may."""
+        return {}
+
+    def use_secret(self, name: str) -> str:
+        """The secret `name`, which the stack then needs."""
+        self.secrets.add(name)
+        return name
+
+    def use_script(self, name: str) -> str:
+        """The path of a script, which is then part of the bundle."""
+        text = self.text(f"entrypoints/{name}.j2", name=self.service)
+        self.files[f"entrypoints/{name}"] = (text, 0o755)
+        self.scripts[name] = text
+        return f"./entrypoints/{name}"
+
+    def use_port(self, setting: str) -> int:
+        """The port that the setting names, which the service then publishes.
+
+        Raises:
+            UserError: It is not set.
+            BadSetting: Another setting names the same.
+        """
+        port = getattr(self.settings, setting)
+        if port is None:
+            raise UserError(
+                f"scenario {self.scenario.name} publishes {setting}, which is not set",
+                hint=f"--set {setting}=PORT",
+            )
+        other = self.published.setdefault(port, setting)
+        if other != setting:
+            sources = self.effective.sources
+            chosen, other = sorted((setting, other), key=lambda s: "scenario" in sources.get(s, ""))
+            source = sources.get(chosen, "default")
+            raise BadSetting(chosen, port, source, f"{other} has the same port")
+        self.ports[setting] = port
+        return int(port)
+
+    def dependencies(self, healthy: tuple[str, ...], completed: tuple[str, ...]) -> dict[str, str]:
+        """Which of the services named must be healthy, and which must have ended well."""
+        there = self.services()
+        return {name: "service_healthy" for name in healthy if name in there} | {
+            name: "service_completed_successfully" for name in completed if name in there
+        }
+
+    def s3_endpoint(self) -> str:
+        """Where the stack itself finds the bucket; "" for AWS."""
+        if self.settings.object_store == "external":
+            return self.settings.object_store_endpoint
+        return str(self.inner("objects"))
+
+    def servers(self) -> list[str]:
+        """Names by which other services may call an MLflow server."""
+        return []
+
+    def artifacts_root(self) -> str:
+        """Where clients of an artifacts-only server send artifacts: it is kept with each run.
+
+        Raises:
+            UserError: It would be an address that no client can use.
+        """
+        hosts = self.settings.public_hosts
+        everywhere = ip_address(self.settings.bind).is_unspecified
+        if self.scenario.writer == "artifacts-server" and everywhere and not hosts:
+            raise UserError(
+                f"{self.scenario.name} keeps the address of its artifacts-only server with each "
+                f"run, and bind={self.settings.bind} is none that clients can use",
+                hint="name the server with --set public_hosts=HOST",
+            )
+        return self.addresses.artifacts_location()
+
+    def env_file(self) -> tuple[str, int]:
+        """`.env`, without default versions, which would be pinned for later ones."""
+        rows = [
+            (key, value)
+            for key, value, source in self.effective.rows()
+            if value != ""
+            and key != "runtime"
+            and not (key.startswith("images.") and source == "default")
+            and (key, value) != ("mlflow_version", MLFLOW)
+        ]
+        return self.text("env.j2", rows=rows), 0o644

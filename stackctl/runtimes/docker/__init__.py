@@ -1,0 +1,1 @@
+"""Stacks as Compose projects on a Docker daemon."""

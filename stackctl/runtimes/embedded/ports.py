@@ -1,0 +1,55 @@
+"""Ports of loopback for listeners that nobody but their own stack uses."""
+
+from collections.abc import Iterable
+
+from stackctl.errors import MachineError
+from stackctl.machine import listen_failure
+from stackctl.stack import Stack
+
+# By service. SeaweedFS has a gRPC port for each, this many above it by a rule of its own.
+_LISTENERS = {
+    "postgres": ("postgres",),
+    "mysql": ("mysql",),
+    "objects": ("objects", "master", "volume", "filer", "admin"),
+}
+SECOND = 10000
+# Below the ports that the kernel gives to connections, the second one too.
+_FIRST, _LAST = 10240, 22760
+
+
+def choose(
+    stack: Stack, services: Iterable[str], published: Iterable[int], *, running: bool
+) -> dict[str, int]:
+    """A port for each listener: the one it had, where that is still to be had.
+
+    Args:
+        stack: Begins its search where no other stack does, so that two at once do not meet.
+        services: Those of the scenario.
+        published: Ports that the stack needs for its clients.
+        running: The stack itself listens on those that it had.
+
+    Raises:
+        MachineError: None is free.
+    """
+    manifest = stack.manifest()
+    known = dict(manifest.ports) if manifest is not None else {}
+    chosen: dict[str, int] = {}
+    kept_free = {taken for port in published for taken in (port, port - SECOND)}
+    begin, count = int(stack.owner[:8], 16), _LAST - _FIRST
+    candidates = (_FIRST + (begin + step) % count for step in range(count))
+    for listener in (name for service in services for name in _LISTENERS.get(service, ())):
+        port = known.get(listener)
+        if port is None or port in kept_free or not (running or _is_free(port)):
+            taken = {*known.values(), *chosen.values(), *kept_free}
+            port = next((p for p in candidates if p not in taken and _is_free(p)), None)
+        if port is None:
+            raise MachineError(
+                f"no port from {_FIRST} to {_LAST} is free on 127.0.0.1",
+                hint="stop something that listens there",
+            )
+        chosen[listener] = port
+    return chosen
+
+
+def _is_free(port: int) -> bool:
+    return all(listen_failure("127.0.0.1", p) is None for p in (port, port + SECOND))

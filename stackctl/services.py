@@ -1,0 +1,61 @@
+"""What a service is: the one table of what can run for a stack.
+
+Adding a service means adding one entry here, and its templates: `templates/compose/NAME.yaml.j2`
+for containers, `templates/processes/NAME.toml.j2` for processes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ServiceKind:
+    """What is known of a service, whatever stack it is of and wherever it runs.
+
+    Attributes:
+        name: As in scenario files, settings, templates and logs.
+        label: What people call it.
+        port: Where it listens, where it has an address of its own; 0: nowhere.
+        published: The setting that names the port at which clients reach it; "" where none do.
+        uses: The services that it may call, where they are there.
+        keeps_data: It has a volume of its own name, which outlives it.
+        refuses_root: It does not run as root, whoever deploys.
+        once: It does something once and ends.
+        mlflow: It is a server of MLflow itself, and uses the stores.
+        listeners: What asks for a port of its own where all services share one address: `NAME`
+            itself and what belongs to it. Each has a second port, 10000 above it.
+    """
+
+    name: str
+    label: str
+    port: int = 0
+    published: str = ""
+    uses: tuple[str, ...] = ()
+    keeps_data: bool = False
+    refuses_root: bool = False
+    once: bool = False
+    mlflow: bool = False
+    listeners: tuple[str, ...] = ()
+
+
+_STORES = ("postgres", "mysql", "objects", "bucket")
+_TABLE = (
+    # In the order in which they start.
+    ServiceKind(
+        "postgres", "PostgreSQL", 5432, keeps_data=True, refuses_root=True, listeners=("postgres",)
+    ),
+    ServiceKind("mysql", "MySQL", 3306, keeps_data=True, refuses_root=True, listeners=("mysql",)),
+    ServiceKind(
+        "objects", "object store", 8333, "object_store_port", keeps_data=True,
+        # SeaweedFS has a gRPC port for each, 10000 above it by a rule of its own.
+        listeners=("objects", "master", "volume", "filer", "admin"),
+    ),
+    ServiceKind("bucket", "bucket job", uses=("objects",), once=True),
+    ServiceKind("artifacts", "artifacts-only server", 5000, "artifacts_port", _STORES, mlflow=True),
+    ServiceKind("tracking", "tracking server", 5000, "port", _STORES, mlflow=True),
+    ServiceKind("ui", "mlflow ui", 5000, "port", mlflow=True),
+    ServiceKind("browser", "database browser", 8080, "browser_port", ("postgres", "mysql")),
+)  # fmt: skip
+SERVICES: Mapping[str, ServiceKind] = {kind.name: kind for kind in _TABLE}
+# The settings that name published ports, each once.
+PORT_SETTINGS = tuple(dict.fromkeys(kind.published for kind in _TABLE if kind.published))

@@ -1,0 +1,191 @@
+"""Where each setting's value comes from: flags > environment > .env > scenario file > default."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stackctl.errors import BadSetting, UnknownName, UserError
+from stackctl.scenario import Scenario
+from stackctl.settings.model import Settings, keys
+from stackctl.versions import DEFAULT_IMAGES
+
+PREFIX = "STACKCTL_"
+# Variables of the program, not of a stack.
+PROGRAM_VARIABLES = (
+    "STACKCTL_HOME", "STACKCTL_DEBUG", "STACKCTL_STACK", "STACKCTL_TESTING_KEEP", "STACKCTL_CLIENT",
+    "STACKCTL_PASSPHRASE_FILE",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Effective:
+    """Validated settings, and where each value came from."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """(key, value, source) of every setting, nested ones as `images.postgres`."""
+        values = _flatten(self.settings.model_dump())
+        values |= {
+            f"images.{component}": values.get(f"images.{component}", image)
+            for component, image in DEFAULT_IMAGES.items()
+        }
+        return [(key, _shown(v), self.sources.get(key, "default")) for key, v in values.items()]
+
+
+def _shown(value: object) -> str:
+    """A value as it is written in `--set` and in .env."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple | list) else str(value)
+
+
+def resolve(
+    scenario: Scenario,
+    *,
+    flags: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    dotenv: Path | None = None,
+    kept: tuple[Mapping[str, Any], str] = ({}, ""),
+    given_by: str = "--set",
+) -> Effective:
+    """The effective settings of `scenario`.
+
+    Args:
+        scenario: Its file gives the lowest layer above the defaults.
+        flags: `key=value` pairs of `--set` and its short forms; the last one wins.
+        environment: `STACKCTL_*` variables; the process's own where None.
+        dotenv: A `.env` file, which need not exist.
+        kept: Settings of an earlier deploy, which give the next layer, and where they are from.
+        given_by: What the user wrote that became `flags`.
+
+    Raises:
+        UnknownName: A key that is no setting; the error names the nearest.
+        BadSetting: A value that is refused, with the layer that it came from.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+
+    def put(key: str, value: Any, source: str) -> None:
+        _check_known(key)
+        values[key], sources[key] = value, source
+
+    for key, value in _flatten(scenario.settings).items():
+        put(key, value, f"scenario {scenario.name}")
+    for key, value in _flatten(kept[0]).items():
+        put(key, value, kept[1])
+    for key, value in _dotenv(dotenv).items():
+        put(key, value, f"{dotenv}")
+    for key, value in _variables(os.environ if environment is None else environment).items():
+        put(key, value, f"environment {PREFIX}{key.upper().replace('.', '__')}")
+    for pair in flags:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair!r} has no '='", hint="write --set key=value")
+        put(key.strip(), value, given_by)
+
+    values.setdefault("name", scenario.name)
+    sources.setdefault("name", f"scenario {scenario.name}")
+    try:
+        settings = Settings(**_nest(values))
+    except ValidationError as error:
+        raise _bad_setting(error, values, sources) from error
+    return Effective(settings, sources)
+
+
+def stored(values: Mapping[str, Any], where: str) -> Settings:
+    """Settings that an earlier deploy kept.
+
+    Raises:
+        UserError: This version does not take them.
+    """
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(
+            f"{where}: setting {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            hint="the stack was deployed by another version of stackctl; deploy it anew",
+        ) from error
+
+
+def dotenv_quoted(value: str) -> str:
+    """`value` as python-dotenv and Compose read it back from a `.env` file.
+
+    A shell's quoting does not do: neither reads `'it'"'"'s'`, and Compose then refuses to start.
+    """
+    if re.fullmatch(r"[\w.,:/@%+=-]*", value, re.ASCII):
+        return value
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _check_known(key: str) -> None:
+    table, dot, _ = key.partition(".")
+    if key not in keys() and not (dot and f"{table}." in keys()):
+        raise UnknownName("setting", key, [f"{k}KEY" if k.endswith(".") else k for k in keys()])
+
+
+def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": v for inner, v in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        table, dot, inner = key.partition(".")
+        if dot:
+            nested.setdefault(table, {})[inner] = value
+        else:
+            nested[key] = value
+    return nested
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(PREFIX).lower().replace("__", "."): value
+        for name, value in sorted(environment.items())
+        if name.startswith(PREFIX)
+        and name not in PROGRAM_VARIABLES
+        and not name.startswith("STACKCTL_TEST_")
+    }
+
+
+def _dotenv(path: Path | None) -> dict[str, str]:
+    if path is None or not path.exists():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        found = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}", hint="mend or remove the file") from None
+    return _variables({name: value for name, value in found.items() if value is not None})
+
+
+def _bad_setting(
+    error: ValidationError, values: Mapping[str, Any], sources: Mapping[str, str]
+) -> BadSetting:
+    first = error.errors()[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    # What concerns several settings has no place; its reason begins with the first of them.
+    place = first["loc"] or (reason.partition("=")[0],)
+    key = ".".join(str(part) for part in place if isinstance(part, str))
+    if key not in values:
+        key = str(place[0])
+    inner = [k for k in values if k.startswith(f"{key}.")]
+    source = sources.get(key) or ", ".join(dict.fromkeys(sources[k] for k in inner)) or "default"
+    return BadSetting(key, values.get(key, first["input"]), source, reason)

@@ -1,0 +1,53 @@
+"""What is known of a stack between two commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+# Of a stack whose stores are neither what they were nor what they are to become.
+HALF_DONE = ("restoring", "promoting", "upgrading")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a stack between two commands.
+
+    Attributes:
+        name: The stack's name.
+        scenario: The scenario that was deployed.
+        runtime: Where its services run.
+        owner: Marks containers, volumes and networks as this stack's; it never changes.
+        status: `deploying`, `deployed`, `removed` (the data is kept); `restoring`, `promoting` or
+            `upgrading` where its stores are neither what they were nor what they are to become.
+        settings: The effective settings of the last deploy.
+        mlflow: The MLflow version that last ran on the data.
+        data: The data folder, where the scenario has one.
+        data_created: stackctl made the data folder, and so may delete it.
+        secrets: Names of the secrets that the stack uses.
+        deployed_at: When the last deploy ended, ISO 8601 in UTC.
+        home: The home folder from which it was deployed.
+        ports: Ports that were chosen for listeners which only the stack itself uses.
+        volumes: The folder of each service that keeps data, where that is no volume of Docker.
+        upgrade: While the stack is `upgrading`: the release that is to come, as `to`, and the
+            `archive` of what was there before, once it is whole.
+    """
+
+    name: str
+    scenario: str
+    runtime: str
+    owner: str
+    status: str = "deploying"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    mlflow: str = ""
+    data: str = ""
+    data_created: bool = False
+    secrets: tuple[str, ...] = ()
+    deployed_at: str = ""
+    home: str = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    upgrade: Mapping[str, str] = field(default_factory=dict)
+
+    def with_(self, **changes: Any) -> Self:
+        """A copy with some values changed."""
+        return replace(self, **changes)
