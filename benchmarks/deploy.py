@@ -26,7 +26,7 @@ def main() -> None:
         stack = home.stack(NAME)
         stackctl = [sys.executable, "-m", "stackctl", "--home", folder]
         deploy = [*stackctl, "deploy", "scenario-5", "--name", NAME, "--port", PORT]
-        up = docker.compose.up(stack, wait_timeout=180)
+        up = docker.compose.up(stack, wait=True)
         down = [*docker.compose.down(stack), "--volumes"]
         seconds: dict[str, list[float]] = {"stackctl deploy": [], "compose up --wait": []}
         subprocess.run(deploy, check=True, capture_output=True)

@@ -4,7 +4,7 @@ import inspect
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -14,8 +14,9 @@ from typing import Any, Self
 from stackctl import courier, locations, scenarios
 from stackctl.addresses import Addresses
 from stackctl.pipe import Pipe
+from stackctl.plan import service_steps
 from stackctl.progress import Progress
-from stackctl.render import Bundle, Place, render, script
+from stackctl.render import Bundle, Host, Rendering
 from stackctl.runtimes import choice
 from stackctl.runtimes.base import Runtime
 from stackctl.scenario import Scenario
@@ -116,9 +117,13 @@ class Deployment:
         return self.effective.settings
 
     @cached_property
-    def place(self) -> Place:
-        """Where its bundle is."""
-        return self.runtime.place(self.stack, self.scenario, self.effective)
+    def host(self) -> Host:
+        """The machine as its files name it."""
+        return self.runtime.host(self.stack, self.scenario, self.effective)
+
+    @property
+    def _rendering(self) -> Rendering:
+        return self.runtime.rendering(self.scenario, self.effective, self.host)
 
     @property
     def data(self) -> Path:
@@ -137,23 +142,29 @@ class Deployment:
             UserError: A service lacks a setting that it needs.
             MachineError: The machine lacks what a service needs.
         """
-        return render(self.scenario, self.effective, self.place)
+        return self._rendering.bundle()
 
-    def start(self, timeout: float, progress: Progress) -> Bundle:
-        """Have every service run, where one does not; returns by which bundle they do.
+    def start(self, timeout: float, progress: Progress, only: Collection[str] = ()) -> None:
+        """Have services run that do not, by the files in the stack's folder.
+
+        Args:
+            timeout: Seconds for them to become ready.
+            progress: Told of each.
+            only: These; all where it is empty.
 
         Raises:
             NotReady: One did not start.
         """
-        bundle = self.render()
-        if not self.runtime.observe(self.stack).runs(bundle):
-            self.runtime.start(self.stack, bundle, timeout=timeout, progress=progress)
-        return bundle
+        described = self.runtime.described(self.stack)
+        wanted = [service for service in described if not only or service.name in only]
+        observed = self.runtime.observe(self.stack)
+        if observed.unsettled(service.name for service in wanted):
+            steps = service_steps(described, observed, [service.name for service in wanted])
+            self.runtime.apply(self.stack, wanted, steps, timeout=timeout, progress=progress)
 
     def within(self, service: str, template: str) -> AbstractContextManager[Pipe]:
         """Run a script where `service` runs."""
-        text = script(self.scenario, self.effective, self.place, service, template)
-        return self.runtime.within(self.stack, service, text)
+        return self.runtime.within(self.stack, service, self._rendering.script(service, template))
 
     @contextmanager
     def courier(self, verb: str, **job: Any) -> Iterator[Pipe]:
@@ -163,7 +174,7 @@ class Deployment:
             MachineError: It cannot be started, or says why it failed.
         """
         server = self.scenario.server
-        text = script(self.scenario, self.effective, self.place, server, "courier.sh")
+        text = self._rendering.script(server, "courier.sh")
         words = ["python3", "-P", "-c", _BOOT]
         stack = replace(self.stack, files=self.files)
         with self.runtime.beside(stack, server, text, words) as pipe:

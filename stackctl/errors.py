@@ -104,6 +104,10 @@ class PortTaken(MachineError):
         )
 
 
+class Busy(MachineError):
+    """Another process works on the same stack."""
+
+
 class NotReady(MachineError):
     """A stack did not start, or started and failed the round trip."""
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from stackctl.render import Bundle
 from stackctl.stack import HALF_DONE, Manifest
+
+State = Literal[
+    "created", "running", "restarting", "stopping", "stopped", "exited", "paused", "dead"
+]
 
 
 @dataclass(frozen=True)
@@ -13,31 +17,32 @@ class ServiceState:
 
     Attributes:
         name: The service.
-        state: `running`, `restarting`, `created`, `exited`, `stopped`, `dead`, `paused`.
+        state: `created` and never started; `running`; `restarting` after it ended; `stopping`;
+            `stopped` on request; `exited` by itself; `paused`; `dead`, given up.
         health: `healthy`, `unhealthy`, `starting`, or "" where it has no check.
         exit_code: Of the last end; 0 while it runs.
         digest: Of the definition from which it was made.
-        image: What it runs.
+        program: What it runs.
         ports: Published, as `127.0.0.1:5000`.
-        out_of_memory: A process of it was ended because of its memory limit.
-        one_shot: It does something once, and ends.
+        out_of_memory: It was ended because of its memory limit.
+        once: It does something once, and ends.
     """
 
     name: str
-    state: str
+    state: State
     health: str = ""
     exit_code: int = 0
     digest: str = ""
-    image: str = ""
+    program: str = ""
     ports: tuple[str, ...] = ()
     out_of_memory: bool = False
-    one_shot: bool = False
+    once: bool = False
 
     @property
     def settled(self) -> bool:
         """It does what it is for: runs and is healthy, or ended well."""
         if self.state == "exited":
-            return self.one_shot and self.exit_code == 0
+            return self.once and self.exit_code == 0
         return self.state == "running" and self.health in ("", "healthy")
 
     def __str__(self) -> str:
@@ -54,18 +59,18 @@ class Observed:
         services: By name; one that was never started, or is removed, is absent.
         volumes: Names, as in the bundle.
         networks: Names, as in the bundle.
-        images: Those of the bundle's images that are there.
+        programs: Those of the bundle's programs that are there.
     """
 
     services: Mapping[str, ServiceState] = field(default_factory=dict)
     volumes: frozenset[str] = frozenset()
     networks: frozenset[str] = frozenset()
-    images: frozenset[str] = frozenset()
+    programs: frozenset[str] = frozenset()
 
-    def runs(self, bundle: Bundle) -> bool:
-        """Every service of the bundle is there and settled."""
+    def unsettled(self, names: Iterable[str]) -> list[str]:
+        """Which of these services do not do what they are for, or are not there."""
         there = self.services
-        return all(s.name in there and there[s.name].settled for s in bundle.services)
+        return [name for name in names if name not in there or not there[name].settled]
 
 
 def state_of(manifest: Manifest, services: Iterable[ServiceState]) -> str:

@@ -1,14 +1,18 @@
-"""(bundle wanted, state observed) -> steps. Pure; each step carries its cause, prints as text."""
+"""(bundle wanted, state observed) -> steps. Pure; each step carries its cause, prints as text.
+
+What is decided here is what a runtime then does: it looks for no differences of its own.
+"""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stackctl.observed import Observed
-from stackctl.render import Bundle
+from stackctl.render import Bundle, Service
 
 _SIGNS = {
-    "generate": "+", "create": "+", "write": "+", "build": "+", "pull": "+", "start": "+",
+    "generate": "+", "create": "+", "write": "+", "build": "+", "pull": "+", "install": "+",
+    "start": "+",
     "change": "~", "recreate": "~", "restart": "~",
     "remove": "-", "delete": "-",
 }  # fmt: skip
@@ -50,9 +54,10 @@ class Plan:
         """The data folder did not exist."""
         return any(step.kind == "folder" for step in self.steps)
 
-    def touches_services(self) -> bool:
-        """Some service is made, changed, started or taken away."""
-        return any(step.kind == "service" for step in self.steps)
+    @property
+    def services(self) -> tuple[Step, ...]:
+        """What is made, changed, started or taken away of the services: the runtime's part."""
+        return tuple(step for step in self.steps if step.kind == "service")
 
 
 def plan(
@@ -82,12 +87,11 @@ def plan(
     if data:
         steps.append(Step("create", "folder", data, "local stores need it"))
     steps += _file_steps(bundle, files)
-    for image in dict.fromkeys(service.image for service in bundle.services):
-        if image == bundle.installs and image not in observed.images:
-            steps.append(Step("create", "program", image, "it is not installed"))
-        elif image not in observed.images:
-            action = "build" if image == bundle.built_image else "pull"
-            steps.append(Step(action, "image", image, "it is not on the daemon"))
+    steps += [
+        Step(program.action, program.kind, program.name, program.missing)
+        for program in bundle.programs
+        if program.name not in observed.programs
+    ]
     steps += [
         Step("create", "network", name, "it does not exist")
         for name in bundle.networks
@@ -98,7 +102,7 @@ def plan(
         for name in bundle.volumes
         if name not in observed.volumes
     ]
-    steps += _service_steps(bundle, observed)
+    steps += service_steps(bundle.services, observed)
     return Plan(tuple(steps))
 
 
@@ -138,29 +142,39 @@ def _file_steps(bundle: Bundle, files: Mapping[str, str]) -> list[Step]:
     return steps
 
 
-def _service_steps(bundle: Bundle, observed: Observed) -> list[Step]:
+def service_steps(
+    services: Sequence[Service], observed: Observed, only: Iterable[str] = ()
+) -> list[Step]:
+    """The steps from the services that are observed to those that are wanted.
+
+    Args:
+        services: All that are wanted.
+        observed: What is there.
+        only: The steps of these services alone; of all where it is empty.
+    """
     steps = []
-    for service in bundle.services:
+    for service in services:
         there = observed.services.get(service.name)
         if there is None:
             steps.append(Step("create", "service", service.name, "it does not exist"))
         elif there.digest != service.digest:
             cause = (
-                f"image {there.image} -> {service.image}"
-                if there.image != service.image
+                f"image {there.program} -> {service.program}"
+                if there.program != service.program
                 else "its definition or a script of it changed"
             )
             steps.append(Step("recreate", "service", service.name, cause))
-        elif service.one_shot:
+        elif service.once:
             if not there.settled:
                 steps.append(Step("start", "service", service.name, f"it is {there}"))
         elif there.state != "running":
             steps.append(Step("start", "service", service.name, f"it is {there}"))
         elif there.health == "unhealthy":
             steps.append(Step("restart", "service", service.name, "it is unhealthy"))
-    wanted = {service.name for service in bundle.services}
+    wanted = {service.name for service in services}
     steps += [
         Step("remove", "service", name, "no longer part of the stack")
         for name in sorted(set(observed.services) - wanted)
     ]
-    return steps
+    chosen = set(only)
+    return [step for step in steps if not chosen or step.name in chosen]

@@ -17,7 +17,6 @@ class ServiceKind:
         label: What people call it.
         port: Where it listens, where it has an address of its own; 0: nowhere.
         published: The setting that names the port at which clients reach it; "" where none do.
-        uses: The services that it may call, where they are there.
         keeps_data: It has a volume of its own name, which outlives it.
         refuses_root: It does not run as root, whoever deploys.
         once: It does something once and ends.
@@ -30,7 +29,6 @@ class ServiceKind:
     label: str
     port: int = 0
     published: str = ""
-    uses: tuple[str, ...] = ()
     keeps_data: bool = False
     refuses_root: bool = False
     once: bool = False
@@ -38,7 +36,6 @@ class ServiceKind:
     listeners: tuple[str, ...] = ()
 
 
-_STORES = ("postgres", "mysql", "objects", "bucket")
 _TABLE = (
     # In the order in which they start.
     ServiceKind(
@@ -50,11 +47,11 @@ _TABLE = (
         # SeaweedFS has a gRPC port for each, 10000 above it by a rule of its own.
         listeners=("objects", "master", "volume", "filer", "admin"),
     ),
-    ServiceKind("bucket", "bucket job", uses=("objects",), once=True),
-    ServiceKind("artifacts", "artifacts-only server", 5000, "artifacts_port", _STORES, mlflow=True),
-    ServiceKind("tracking", "tracking server", 5000, "port", _STORES, mlflow=True),
+    ServiceKind("bucket", "bucket job", once=True),
+    ServiceKind("artifacts", "artifacts-only server", 5000, "artifacts_port", mlflow=True),
+    ServiceKind("tracking", "tracking server", 5000, "port", mlflow=True),
     ServiceKind("ui", "mlflow ui", 5000, "port", mlflow=True),
-    ServiceKind("browser", "database browser", 8080, "browser_port", ("postgres", "mysql")),
+    ServiceKind("browser", "database browser", 8080, "browser_port"),
 )  # fmt: skip
 SERVICES: Mapping[str, ServiceKind] = {kind.name: kind for kind in _TABLE}
 # The settings that name published ports, each once.

@@ -14,7 +14,14 @@ from typing import Any
 
 from stackctl import scenarios, settings
 from stackctl.deployment import Deployment
-from stackctl.render import Bundle, Component, Local, Place, render
+from stackctl.render import (
+    Bundle,
+    Component,
+    ComposeRendering,
+    Host,
+    ProcessHost,
+    ProcessRendering,
+)
 from stackctl.runtimes.base import Runtime
 from stackctl.runtimes.docker.runtime import Docker
 from stackctl.settings import Effective
@@ -52,9 +59,9 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
 )
 
 
-def place(home: str = "/home/ada/my stacks", stack: str = "x", data: str = "") -> Place:
-    """Where ada's bundle lives."""
-    return Place(
+def host(home: str = "/home/ada/my stacks", stack: str = "x", data: str = "") -> Host:
+    """Ada's machine."""
+    return Host(
         home=home,
         data=data or f"{home}/data/{stack}",
         secrets=f"{home}/.secrets/{stack}",
@@ -83,8 +90,8 @@ def deployment(
 def bundle(name: str, *flags: str, home: str = "/home/ada/my stacks") -> Bundle:
     """What a scenario with `--set` flags renders to, for ada."""
     chosen = effective(name, *flags)
-    where = place(home, chosen.settings.name, chosen.settings.data)
-    return render(scenarios.load(name), chosen, where)
+    where = host(home, chosen.settings.name, chosen.settings.data)
+    return ComposeRendering(scenarios.load(name), chosen, where).bundle()
 
 
 COMPONENTS = {
@@ -116,17 +123,19 @@ PORTS = {"postgres": 10240, "mysql": 10250, "objects": 10260, "master": 10261, "
          "filer": 10263, "admin": 10264}  # fmt: skip
 
 
-def local(
+def process_host(
     home: str = "/home/ada/my stacks",
     stack: str = "x",
+    data: str = "",
     *,
     components: Mapping[str, Component] = COMPONENTS,
     ports: Mapping[str, int] = PORTS,
     service_user: str = "",
-) -> Local:
-    """What processes on ada's machine are told."""
+) -> ProcessHost:
+    """The same, as processes on it are told."""
     folder = f"{home}/.stackctl/{stack}"
-    return Local(
+    return ProcessHost(
+        **vars(host(home, stack, data)),
         components={**COMPONENTS, **components},
         ports={**PORTS, **ports},
         volumes={name: f"{home}/data/{stack}/{name}" for name in ("postgres", "mysql", "objects")},
@@ -150,9 +159,11 @@ def processes(
     """What a scenario with `--set` flags renders to, for ada, as processes of her machine."""
     chosen = effective(name, *flags)
     stack = chosen.settings.name
-    machine = local(home, stack, components=components, ports=ports, service_user=service_user)
-    where = replace(place(home, stack, chosen.settings.data), local=machine)
-    return render(scenarios.load(name), chosen, where)
+    machine = process_host(
+        home, stack, chosen.settings.data,
+        components=components, ports=ports, service_user=service_user,
+    )  # fmt: skip
+    return ProcessRendering(scenarios.load(name), chosen, machine).bundle()
 
 
 def descriptions(of: Bundle) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from stackctl.errors import (
     BadScenario,
     BadSecret,
     BadSetting,
+    Busy,
     MachineError,
     NotReady,
     PortTaken,
@@ -16,7 +17,6 @@ from stackctl.errors import (
     UserError,
     did_you_mean,
 )
-from stackctl.stack import Busy
 
 
 @pytest.mark.parametrize(

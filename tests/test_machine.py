@@ -48,7 +48,7 @@ def test_what_is_held_or_listened_on_is_not_chosen(monkeypatch: pytest.MonkeyPat
 
 def test_killed_session_holds_nothing() -> None:
     holds = (
-        "import os; from stackctl.reservation import reserve; held = reserve();"
+        "import os; from stackctl.machine import reserve; held = reserve();"
         "print(held.getsockname()[1], flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", holds], capture_output=True, text=True)

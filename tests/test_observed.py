@@ -11,8 +11,8 @@ from stackctl.stack import Manifest
 RUNS = ServiceState("tracking", "running", health="healthy")
 STARTS = ServiceState("postgres", "running", health="starting")
 SICK = ServiceState("objects", "running", health="unhealthy")
-DONE = ServiceState("bucket", "exited", exit_code=0, one_shot=True)
-BROKEN = ServiceState("bucket", "exited", exit_code=1, one_shot=True)
+DONE = ServiceState("bucket", "exited", exit_code=0, once=True)
+BROKEN = ServiceState("bucket", "exited", exit_code=1, once=True)
 ENDED = ServiceState("tracking", "exited", exit_code=0)
 
 

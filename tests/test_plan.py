@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from stackctl.observed import Observed, ServiceState
-from stackctl.plan import Plan, Step, diff, plan
+from stackctl.plan import Plan, Step, diff, plan, service_steps
 from stackctl.render import Bundle
 from tests.bundles import NAMES, bundle, processes
 
@@ -22,15 +22,15 @@ def running(of: Bundle) -> Observed:
     services = {
         s.name: ServiceState(
             s.name,
-            "exited" if s.one_shot else "running",
-            "" if s.one_shot else "healthy",
+            "exited" if s.once else "running",
+            "" if s.once else "healthy",
             digest=s.digest,
-            image=s.image,
-            one_shot=s.one_shot,
+            program=s.program,
+            once=s.once,
         )
         for s in of.services
     }
-    images = frozenset(s.image for s in of.services)
+    images = frozenset(s.program for s in of.services)
     return Observed(services, frozenset(of.volumes), frozenset(of.networks), images)
 
 
@@ -46,7 +46,7 @@ def text(of: Bundle, observed: Observed, missing: list[str] | None = None) -> st
 
 def test_first_deploy_makes_everything_in_order() -> None:
     wanted = bundle("scenario-3b-mysql")
-    image = {service.name: service.image for service in wanted.services}
+    image = {service.name: service.program for service in wanted.services}
     got = plan(
         wanted, Observed(), files={}, missing_secrets=["mysql_password"], data="/home/ada/data"
     )
@@ -77,7 +77,7 @@ def test_first_deploy_makes_everything_in_order() -> None:
 Plan: 21 to make, 0 to change, 0 to remove."""
     )
     assert got.makes_folder
-    assert got.touches_services()
+    assert [step.name for step in got.services] == ["mysql", "tracking", "browser"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,7 +108,7 @@ def test_a_changed_image_is_named_as_the_cause() -> None:
     before = bundle("scenario-5", "images.tracking=mlflow:1")
     wanted = bundle("scenario-5", "images.tracking=mlflow:1", "images.postgres=postgres:19")
     got = plan(wanted, running(before), files=files_of(before), missing_secrets=[])
-    old = {service.name: service.image for service in before.services}["postgres"]
+    old = {service.name: service.program for service in before.services}["postgres"]
     assert (
         str(got)
         == f"""\
@@ -237,15 +237,15 @@ def test_a_file_that_was_edited_is_written_anew_even_where_only_its_end_differs(
 ~ change   file     compose.yaml  (its line ends differ)
 Plan: 0 to make, 1 to change, 0 to remove."""
     )
-    assert not got.touches_services()
+    assert got.services == ()
 
 
 def test_each_step_carries_its_cause() -> None:
     wanted = bundle("scenario-6")
     got = plan(wanted, Observed(), files={}, missing_secrets=["x"], data="/d")
     assert all(step.cause for step in got.steps)
-    assert Plan((Step("start", "service", "a", "b"),)).touches_services()
-    assert not Plan((Step("write", "file", "a", "b"),)).touches_services()
+    mixed = Plan((Step("write", "file", "a", "b"), Step("start", "service", "a", "b")))
+    assert mixed.services == mixed.steps[1:]
 
 
 def test_the_diff_shows_changed_new_and_deleted_files() -> None:
@@ -288,12 +288,26 @@ def test_a_setting_that_the_last_deploy_had_otherwise_is_named() -> None:
 def test_a_release_that_is_not_installed_yet_is_part_of_the_plan() -> None:
     wanted = processes("scenario-3b", "mlflow_version=2.22.2")
     got = plan(wanted, Observed(), files=files_of(wanted), missing_secrets=[])
-    assert f"+ create   program  {wanted.installs}  (it is not installed)" in str(got)
+    assert f"+ install  program  {wanted.services[-1].program}  (it is not installed)" in str(got)
     assert "program" not in str(plan(wanted, running(wanted), files={}, missing_secrets=[]))
 
 
-def test_a_stack_runs_when_every_service_is_there_and_settled() -> None:
+def test_a_service_is_settled_when_it_is_there_and_does_what_it_is_for() -> None:
     wanted = bundle("scenario-5")
-    assert running(wanted).runs(wanted)
-    assert not Observed().runs(wanted)
-    assert not with_service(running(wanted), "tracking", health="starting").runs(wanted)
+    names = [service.name for service in wanted.services]
+    assert running(wanted).unsettled(names) == []
+    assert Observed().unsettled(names) == names
+    starting = with_service(running(wanted), "tracking", health="starting")
+    assert starting.unsettled(names) == ["tracking"]
+
+
+def test_the_steps_of_some_services_alone_are_those_of_the_plan() -> None:
+    wanted = bundle("scenario-5")
+    observed = with_service(running(wanted), "postgres", digest="other")
+    observed = with_service(observed, "tracking", state="exited", health="", exit_code=1)
+    every = service_steps(wanted.services, observed)
+    assert [str(step) for step in every] == [
+        "~ recreate service  postgres  (its definition or a script of it changed)",
+        "+ start    service  tracking  (it is exited (1))",
+    ]
+    assert service_steps(wanted.services, observed, ["postgres"]) == every[:1]

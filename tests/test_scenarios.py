@@ -103,7 +103,7 @@ def test_own_scenarios_add_and_override(tmp_path: Path) -> None:
         (('writer = "client"', 'writer = "nobody"'), 6, "writer", "'artifacts-server'"),
         (('writer = "client"', 'writer = "server"'), 6, "writer", "needs artifacts='s3'"),
         (('["tracking"]', '["tracking", "tracking"]'), 3, "services", "twice"),
-        (('["tracking"]', '["tracking", "redis"]'), 3, "services", "'redis', which has no templ"),
+        (('["tracking"]', '["tracking", "redis"]'), 3, "services", "'redis', which is none"),
         (('["tracking"]', '["ui"]'), 1, "server", "'tracking' is not among services"),
         (('["tracking"]', '["../evil"]'), 3, "services", "should match pattern"),
         (

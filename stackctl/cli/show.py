@@ -101,7 +101,7 @@ def _page(seen: "Overview") -> "Group":
     services = Table("service", "state", "ports", "image", box=None, pad_edge=False)
     for service in seen.services:
         services.add_row(
-            service.name, str(service), ", ".join(service.ports), escape(service.image)
+            service.name, str(service), ", ".join(service.ports), escape(service.program)
         )
     parts: list[Table | str] = [facts, "", services]
     if seen.volumes:

@@ -22,7 +22,7 @@ from stackctl.operations.preflight import (
     refuse_own_folders,
 )
 from stackctl.operations.releases import refuse_newer_mlflow, refuse_older_mlflow
-from stackctl.plan import Plan, plan
+from stackctl.plan import Plan, plan, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
 from stackctl.render import Bundle
@@ -80,10 +80,7 @@ def deploy_held(door: Held, *, progress: Progress, timeout: float, check: bool =
     if wanted.plan:
         _carry_out(door, wanted, progress=progress, timeout=timeout, check=check)
         return wanted.plan
-    if not all(state.settled for state in wanted.observed.services.values()):
-        deployment.runtime.start(
-            deployment.stack, wanted.bundle, timeout=timeout, progress=progress
-        )
+    deployment.start(timeout, progress)
     if check:
         readiness.prove(deployment, progress)
     if door.manifest.status != "deployed":
@@ -102,12 +99,12 @@ def _prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
     refuse_newer_mlflow(manifest, scenario, effective)
     refuse_moved_artifacts(stack, scenario)
     changed = _changed_settings(stack, manifest, effective)
-    place = deployment.place
-    refuse_another_store(stack, scenario, changed, volumes_in_data=place.holds_volumes)
+    volumes_in_data = deployment.host.volumes_in_data
+    refuse_another_store(stack, scenario, changed, volumes_in_data=volumes_in_data)
     bundle = deployment.render()
     deployment.runtime.refuse_foreign(stack, bundle)
     observed = deployment.runtime.observe(stack, bundle)
-    uses_data = scenario.uses_data_folder or place.holds_volumes
+    uses_data = scenario.uses_data_folder or volumes_in_data
     data = deployment.data if uses_data else None
     files = bundle_files(stack)
     missing = [state.name for state in stack.secrets.states(list(bundle.secrets))
@@ -146,10 +143,8 @@ def _changed_settings(
 
 def _refuse_what_cannot_work(wanted: Prepared) -> None:
     deployment = wanted.deployment
-    stack, runtime = deployment.stack, deployment.runtime
-    check_address_and_ports(wanted.bundle, deployment.effective, wanted.observed,
-                            lambda port: runtime.port_owner(stack, port),
-                            any_port=runtime.may_bind_any_port)  # fmt: skip
+    stack = deployment.stack
+    check_address_and_ports(deployment, wanted.bundle, wanted.observed)
     if wanted.data is not None:
         check_data_folder(wanted.data, for_mlflow=deployment.scenario.uses_data_folder)
         refuse_own_folders(wanted.data, stack)
@@ -194,9 +189,10 @@ def _carry_out(
             manifest = manifest.with_(data_created=manifest.data_created or made)
             door.save(manifest)
         write_bundle(stack, bundle.files)
-        runtime.obtain_images(stack, bundle, progress)
-        if wanted.plan.touches_services():
-            runtime.start(stack, bundle, timeout=timeout, progress=progress)
+        runtime.obtain(stack, bundle, progress)
+        runtime.apply(
+            stack, bundle.services, wanted.plan.services, timeout=timeout, progress=progress
+        )
         if check:
             readiness.prove(deployment, progress)
     _save_as_deployed(door, manifest)
@@ -248,7 +244,9 @@ def _undo(
         write_files(stack.bundle, with_modes(wanted.files))
         if before is not None:
             door.save(before)
-        runtime.restore(stack)
+        described = runtime.described(stack)
+        steps = service_steps(described, runtime.observe(stack))
+        runtime.apply(stack, described, steps, timeout=None, progress=progress)
         return
     progress("taking away what was started")
     fresh = frozenset(wanted.bundle.volumes) - wanted.observed.volumes
@@ -287,7 +285,7 @@ def _never_ran(before: Manifest | None) -> bool:
 
 def _manifest(wanted: Prepared, before: Manifest | None) -> Manifest:
     deployment = wanted.deployment
-    stack, place = deployment.stack, deployment.place
+    stack = deployment.stack
     made_before = (
         before is not None and before.data_created and stack.data_folder(before) == wanted.data
     )
@@ -303,6 +301,5 @@ def _manifest(wanted: Prepared, before: Manifest | None) -> Manifest:
         home=str(stack.home.path),
         secrets=wanted.bundle.secrets,
         deployed_at=before.deployed_at if before else "",
-        ports=place.local.ports if place.local else {},
-        volumes=place.local.volumes if place.local else {},
+        kept=deployment.host.kept,
     )

@@ -72,7 +72,7 @@ def _daemon(runtime: "Docker") -> Finding:
     except MachineError as error:
         return Finding("Docker daemon", "problem", error.message, error.hint)
     api = tuple(int(part) for part in version["ApiVersion"].split("."))
-    told = f"{version['Version']}, API {version['ApiVersion']}, at {runtime.host}"
+    told = f"{version['Version']}, API {version['ApiVersion']}, at {runtime.endpoint}"
     if api < _OLDEST_API:
         return Finding("Docker daemon", "problem", told, "install Docker Engine 20.10 or newer")
     return Finding("Docker daemon", "ok", told)
@@ -168,14 +168,15 @@ def _ports(home: Home, *, docker: bool) -> Iterator[Finding]:
                 yield Finding(subject, "ok", "free")
                 continue
             asked = docker or manifest.runtime != "docker"
-            owner = runtime_of(manifest).port_owner(stack, port) if asked else None
-            if owner == "":
+            found = runtime_of(manifest).obstacle(stack, settings.bind, port) if asked else None
+            if asked and found is None:
                 yield Finding(subject, "ok", "the stack's own")
             else:
                 # Without a daemon nobody can tell whether it is the stack itself.
+                owner = found.owner if found is not None else listener(port)
                 yield Finding(
                     subject, "problem" if asked else "warning",
-                    f"taken by {owner or listener(port)}", "stop it, or deploy with another port",
+                    f"taken by {owner}", "stop it, or deploy with another port",
                 )  # fmt: skip
     if home.stacks():
         return

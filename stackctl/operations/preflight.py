@@ -1,68 +1,53 @@
 """What can be told, and is refused, before anything is started or written."""
 
-import errno
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from stackctl.deployment import Deployment
 from stackctl.errors import BadSetting, NotRunning, PortTaken, UserError
-from stackctl.machine import check_writable, listen_failure, listener
+from stackctl.machine import check_writable
 from stackctl.observed import Observed, state_of
 from stackctl.render import Bundle
 from stackctl.runtimes.base import Runtime
 from stackctl.scenario import Scenario
 from stackctl.secrets.rotation import open_names
-from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack
 
 
-def check_address_and_ports(
-    bundle: Bundle,
-    effective: Effective,
-    observed: Observed,
-    owner_of: Callable[[int], str | None],
-    *,
-    any_port: bool,
-) -> None:
-    """The address is this machine's, and no stranger listens on the ports.
+def check_address_and_ports(deployment: Deployment, bundle: Bundle, observed: Observed) -> None:
+    """The address is one of the machine, and no stranger listens on the ports.
 
     Args:
-        bundle: Says which ports are published.
-        effective: Says on which address.
+        deployment: Says on which address ports are published.
+        bundle: Says which.
         observed: Tells the stack's own listeners.
-        owner_of: Which stack or container publishes a port; "" for this stack itself.
-        any_port: Whoever publishes may use ports that this user may not.
 
     Raises:
-        BadSetting: The address is not of this machine.
+        BadSetting: The address is not of the machine, or only root may use the port.
         PortTaken: Naming who has it.
     """
-    settings = effective.settings
+    settings, sources = deployment.settings, deployment.effective.sources
     own = {entry for state in observed.services.values() for entry in state.ports}
     for service in bundle.services:
         for setting, port in service.ports.items():
             if f"{settings.bind}:{port}" in own:
                 continue
-            failure = listen_failure(settings.bind, port)
-            if failure is None:
+            found = deployment.runtime.obstacle(deployment.stack, settings.bind, port)
+            if found is None:
                 continue
-            if failure == errno.EADDRNOTAVAIL:
+            if found.kind == "address":
                 raise BadSetting(
                     "bind",
                     settings.bind,
-                    effective.sources.get("bind", "default"),
+                    sources.get("bind", "default"),
                     "not an address of this machine",
                 )
-            if failure == errno.EACCES:
-                if any_port:
-                    continue
-                source = effective.sources.get(setting, "default")
+            if found.kind == "privilege":
+                source = sources.get(setting, "default")
                 raise BadSetting(setting, port, source, "only root may listen on a port below 1024")
-            owner = owner_of(port)
-            if owner == "":
-                continue
-            raise PortTaken(setting, settings.bind, port, owner or listener(port))
+            raise PortTaken(setting, settings.bind, port, found.owner)
 
 
 def check_data_folder(data: Path, *, for_mlflow: bool = True) -> None:

@@ -20,7 +20,6 @@ from stackctl.operations.held import Held, held
 from stackctl.operations.origins import Origin
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
-from stackctl.render import Bundle
 from stackctl.stack import Home
 from stackctl.stores.base import Census, Entry
 
@@ -107,12 +106,10 @@ def promote(
         # One that goes on was empty when it began.
         resumed = before is not None and before.status == STATUS
         there = None if resumed else _refuse_content(target)
-        bundle = target.start(timeout, progress)
+        target.start(timeout, progress)
         _refuse_another_schema(origin, target, census, there or target.backend.census(target))
         notes: list[str] = []
-        tables, artifacts = _fill(
-            origin, door, bundle, census, size, timeout, meter, progress, notes
-        )
+        tables, artifacts = _fill(origin, door, census, size, timeout, meter, progress, notes)
         return Outcome(dict(census.counts), size, tables, artifacts, tuple(notes))
 
 
@@ -139,7 +136,6 @@ def _refuse_content(target: Deployment) -> Census:
 def _fill(
     origin: Origin,
     door: Held,
-    bundle: Bundle,
     census: Census,
     size: int,
     timeout: float,
@@ -159,7 +155,7 @@ def _fill(
     _compare_rows(sent, target)
     _compare_artifacts(digests, target, meter)
     _tell_elsewhere(target, notes)
-    runtime.start(stack, bundle, timeout=timeout, progress=progress)
+    target.start(timeout, progress)
     readiness.prove(target, progress)
     door.save(door.manifest.with_(status="deployed"))
     tables = {table: int(found["rows"]) for table, found in sent.items() if found["rows"]}

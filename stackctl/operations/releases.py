@@ -102,11 +102,11 @@ def refuse_another_major(
     for service in bundle.services:
         if there is None or service.name != store.service:
             continue
-        before, after = _major(there.image), _major(service.image)
+        before, after = _major(there.program), _major(service.program)
         if before and after and before != after:
             raise UserError(
-                f"the data of stack {stack.name!r} are those of {there.image}, and "
-                f"{service.image} is another major version",
+                f"the data of stack {stack.name!r} are those of {there.program}, and "
+                f"{service.program} is another major version",
                 hint="upgrade to a new stack instead: stackctl backup, restore it under another "
                 "name; nothing was changed",
             )

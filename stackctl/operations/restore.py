@@ -136,7 +136,7 @@ def _secrets(archive: Archive, passphrase: str) -> dict[str, str]:
 
 
 def _refuse_without_room(archive: Archive, deployment: Deployment) -> None:
-    if deployment.scenario.uses_data_folder or deployment.place.holds_volumes:
+    if deployment.scenario.uses_data_folder or deployment.host.volumes_in_data:
         require_room(deployment.data, int(archive.manifest["bytes"]), "what the archive holds")
 
 
@@ -161,7 +161,7 @@ def _replace(
     deployment = door.deployment
     stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
     door.save(door.manifest.with_(status=STATUS))
-    bundle = deployment.start(wishes.timeout, progress)
+    deployment.start(wishes.timeout, progress)
     runtime.stop(stack, scenario.servers)
     meter.expect(f"restoring {stack.name}", int(archive.manifest["bytes"]))
     deployment.artifacts.clear(deployment)
@@ -173,7 +173,7 @@ def _replace(
         locations.roots(scenario, deployment.settings, deployment.data),
     )
     deployment.backend.settle(deployment, moved)
-    runtime.start(stack, bundle, timeout=wishes.timeout, progress=progress)
+    deployment.start(wishes.timeout, progress)
     compare_counts(archive, deployment)
     readiness.prove(deployment, progress)
     door.save(door.manifest.with_(status="deployed"))

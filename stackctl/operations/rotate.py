@@ -15,7 +15,6 @@ from stackctl.operations import login
 from stackctl.operations.held import held
 from stackctl.progress import Progress
 from stackctl.proof import readiness
-from stackctl.render import Bundle
 from stackctl.secrets.rotation import Handover
 from stackctl.stores.credentials import Credential
 
@@ -95,9 +94,8 @@ def rotate(
         known = _changes(deployment)
         opened = [change for change in known if change.files.is_open]
         changes = _wanted(known, opened, names, progress)
-        bundle = deployment.render()
         if opened:
-            _start_stores(deployment, bundle, known, timeout, progress)
+            _start_stores(deployment, known, timeout, progress)
         for change in changes:
             if change not in opened:
                 change.require_current(deployment)
@@ -107,7 +105,7 @@ def rotate(
             progress(f"changing {change.credential}")
             change.in_service(deployment)
         client.write_credentials(deployment.scenario, stack.secrets)
-        _start_anew(deployment, bundle, changes, timeout, progress)
+        _start_anew(deployment, changes, timeout, progress)
         readiness.prove(deployment, progress)
         for change in changes:
             change.prove(deployment, progress)
@@ -157,21 +155,16 @@ def _wanted(
 
 
 def _start_stores(
-    deployment: Deployment, bundle: Bundle, known: list[_Change], timeout: float, progress: Progress
+    deployment: Deployment, known: list[_Change], timeout: float, progress: Progress
 ) -> None:
     """Have those run that can tell which value they take, whatever was stopped."""
     asked = {change.credential.service for change in known} - {""}
-    states = deployment.runtime.observe(deployment.stack).services
-    there = [service.name for service in bundle.services if service.name in asked]
-    if any(name not in states or not states[name].settled for name in there):
-        deployment.runtime.start(
-            deployment.stack, bundle, timeout=timeout, progress=progress, only=there
-        )
+    if asked:
+        deployment.start(timeout, progress, asked)
 
 
 def _start_anew(
     deployment: Deployment,
-    bundle: Bundle,
     changes: list[_Change],
     timeout: float,
     progress: Progress,
@@ -185,4 +178,4 @@ def _start_anew(
         if stopping := [name for name in names if name in there]:
             progress(f"starting anew: {', '.join(stopping)}")
             deployment.runtime.stop(deployment.stack, stopping)
-    deployment.runtime.start(deployment.stack, bundle, timeout=timeout, progress=progress)
+    deployment.start(timeout, progress)

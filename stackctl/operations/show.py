@@ -43,7 +43,7 @@ class Overview:
             "tracking_uri": self.tracking_uri,
             "ui": self.ui,
             "home": self.home,
-            "services": [asdict(service) for service in self.services],
+            "services": [_plain(service) for service in self.services],
             "networks": list(self.networks),
             "volumes": self.volumes,
             "data": str(self.data) if self.data else None,
@@ -93,3 +93,9 @@ def look(deployment: Deployment) -> Overview:
         secrets=tuple(stack.secrets.states(list(manifest.secrets))),
         home=str(stack.home.path),
     )
+
+
+def _plain(service: ServiceState) -> dict[str, Any]:
+    values = asdict(service)
+    # The words that scripts know.
+    return {**values, "image": values.pop("program"), "one_shot": values.pop("once")}

@@ -107,7 +107,7 @@ def look(deployment: Deployment, target: Deployment, wishes: Wishes) -> Outcome:
         bundle = _rendered(deployment, target)
         census, total = _measure(deployment, wishes)
         image = _image(bundle, deployment.scenario.server)
-        there = image in deployment.runtime.observe(deployment.stack, bundle).images
+        there = image in deployment.runtime.observe(deployment.stack, bundle).programs
         label = deployment.scenario.backend_kind.label
         return Outcome(before, after, dict(census.counts), (
             *(() if there else (f"build, pull or install {image}",)),
@@ -197,7 +197,7 @@ def _make_ready(
     stack.secrets.ensure(list(bundle.secrets))
     next_ = replace(stack, files=_NEXT)
     write_bundle(next_, bundle.files)
-    runtime.obtain_images(next_, bundle, progress)
+    runtime.obtain(next_, bundle, progress)
     way_back.keep(deployment, before, progress)
     deployment.start(wishes.timeout, progress)
     census, _ = _measure(deployment, wishes)
@@ -236,7 +236,7 @@ def _carry_out(
         compare_counts(written, replace(target, files=_NEXT))
         counts = {kind: int(most) for kind, (_, most) in written.manifest["counts"].items()}
     write_bundle(stack, bundle.files)
-    runtime.start(stack, bundle, timeout=wishes.timeout, progress=progress)
+    target.start(wishes.timeout, progress)
     readiness.prove(target, progress)
     runs = readiness.server_version(target)
     if runs and runs != after:
@@ -271,7 +271,6 @@ def _undone_on_failure(
 
 
 def _save_as_deployed(door: Held, target: Deployment, manifest: Manifest, bundle: Bundle) -> None:
-    local = target.place.local
     door.save(
         manifest.with_(
             status="deployed",
@@ -280,8 +279,7 @@ def _save_as_deployed(door: Held, target: Deployment, manifest: Manifest, bundle
             mlflow=target.settings.mlflow_version,
             secrets=bundle.secrets,
             deployed_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            ports=local.ports if local else {},
-            volumes=local.volumes if local else {},
+            kept=target.host.kept,
         )
     )
 
@@ -299,7 +297,7 @@ def _scratch(stack: Stack) -> Iterator[None]:
 
 
 def _image(bundle: Bundle, server: str) -> str:
-    return next(service.image for service in bundle.services if service.name == server)
+    return next(service.program for service in bundle.services if service.name == server)
 
 
 def _clear(stack: Stack) -> None:

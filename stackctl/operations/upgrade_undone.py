@@ -10,7 +10,6 @@ from stackctl.operations.held import Held
 from stackctl.operations.restore import compare_counts, counted
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
-from stackctl.render import render
 from stackctl.stack.bundle import bundle_files, with_modes, write_bundle
 
 # Beside the stack's bundle, the files that were there.
@@ -27,10 +26,10 @@ def keep(deployment: Deployment, before: str, progress: Progress) -> None:
     """
     stack = deployment.stack
     if deployment.ask("release")["mlflow"] != before:
-        was = render(deployment.scenario, deployment.effective, deployment.place)
+        was = deployment.render()
         next_ = replace(stack, files=BEFORE)
         write_bundle(next_, was.files)
-        deployment.runtime.obtain_images(next_, was, progress)
+        deployment.runtime.obtain(next_, was, progress)
         write_bundle(stack, was.files)
     write_bundle(replace(stack, files=BEFORE), with_modes(bundle_files(stack)))
 
@@ -68,12 +67,14 @@ def _undo(door: Held, timeout: float, meter: Meter, progress: Progress) -> None:
     runtime.stop(stack, deployment.scenario.servers)
     if path := door.manifest.upgrade.get("archive"):
         with Archive(Path(path)) as archive:
-            runtime.run_only(stack, [database] if database else [], timeout=timeout)
+            others = [name for name in runtime.observe(stack).services if name != database]
+            runtime.stop(stack, others)
+            if database:
+                deployment.start(timeout, progress, [database])
             meter.expect(f"restoring the database of {stack.name}", archive.size)
             entries = counted(archive.section("database"), meter)
             deployment.backend.load(deployment, entries, str(archive.manifest["revision"]))
             compare_counts(archive, deployment)
-    was = render(deployment.scenario, deployment.effective, deployment.place)
-    runtime.start(stack, was, timeout=timeout, progress=progress)
+    deployment.start(timeout, progress)
     readiness.prove(deployment, progress)
     door.save(door.manifest.with_(status="deployed", upgrade={}))

@@ -10,17 +10,34 @@ class Service:
 
     Attributes:
         name: The service.
-        image: The container image, or the component, that it runs.
+        program: What it runs: an image's reference, or a component with its version.
         digest: Of its definition and its scripts.
         ports: The published ones by setting.
-        one_shot: It does something once and ends.
+        once: It does something once and ends.
     """
 
     name: str
-    image: str
+    program: str
     digest: str
     ports: Mapping[str, int]
-    one_shot: bool
+    once: bool
+
+
+@dataclass(frozen=True)
+class Program:
+    """What services run, and what has to be done where it is not there.
+
+    Attributes:
+        name: As `Service.program`.
+        kind: `image` or `program`, for people.
+        action: `build`, `pull` or `install`.
+        missing: How people are told that it is not there.
+    """
+
+    name: str
+    kind: str
+    action: str
+    missing: str
 
 
 @dataclass(frozen=True)
@@ -28,25 +45,23 @@ class Bundle:
     """The files of a stack, and what they need.
 
     Attributes:
-        project: The Compose project's name.
+        project: The stack's name among what other programs of the machine show.
         files: `{relative path: (text, mode)}`.
         services: In the order in which they start.
         secrets: Names of the secrets that any service reads.
-        volumes: Names of the volumes, as the Compose file has them.
+        volumes: Names of the volumes, as the services' definitions have them.
         networks: Names of the networks, likewise.
-        built_image: The image that is built from the bundle, "" where a given one is used.
-        installs: What is installed before a service can run it, "" where all is there.
+        programs: What the services run, each once, but for what every machine has.
         notes: What the user should know of how the settings were understood.
     """
 
     project: str
     files: Mapping[str, tuple[str, int]]
     services: tuple[Service, ...]
-    secrets: tuple[str, ...]
-    volumes: tuple[str, ...]
-    networks: tuple[str, ...]
-    built_image: str = ""
-    installs: str = ""
+    secrets: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    programs: tuple[Program, ...] = ()
     notes: tuple[str, ...] = ()
 
 

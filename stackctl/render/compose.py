@@ -2,25 +2,24 @@
 
 import hashlib
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from stackctl.addresses import Url
-from stackctl.render.bundle import Bundle, project_name
-from stackctl.render.place import Surroundings
+from stackctl.render.bundle import Bundle, Program, Service, project_name
+from stackctl.render.host import Surroundings
 from stackctl.render.rendering import Rendering
 from stackctl.render.templates import template
+from stackctl.services import SERVICES
 from stackctl.versions import DEFAULT_IMAGES, requirements
-
-_PORTS = {"postgres": 5432, "mysql": 3306, "objects": 8333}
-_MLFLOW_PORT = 5000
 
 
 @dataclass
 class ComposeRendering(Rendering):
     """What Compose needs."""
 
-    services_folder: ClassVar[str] = "services"
+    services_folder: ClassVar[str] = "compose"
     services_suffix: ClassVar[str] = "yaml"
     digest_line: ClassVar[str] = 'io.stackctl.digest: "{}"'
 
@@ -33,7 +32,7 @@ class ComposeRendering(Rendering):
         self.render_image()
         rendered = [self.render_service(name) for name in self.services()]
         compose = self.text(
-            "compose.yaml.j2",
+            "compose/_compose.yaml.j2",
             services=[{"name": service.name, "text": text} for service, text in rendered],
             networks=sorted(self.networks),
             volumes=sorted(self.volumes),
@@ -48,12 +47,18 @@ class ComposeRendering(Rendering):
             secrets=tuple(sorted(self.secrets)),
             volumes=tuple(sorted(self.volumes)),
             networks=tuple(sorted(self.networks)),
-            built_image=self.tracking_image() if self.builds_image() else "",
+            programs=self.programs([service for service, _ in rendered]),
         )
 
-    def one_shot(self, definition: str) -> bool:
-        """Compose is not to start it again."""
-        return 'restart: "no"' in definition.splitlines()
+    def programs(self, services: Sequence[Service]) -> tuple[Program, ...]:
+        """The images: one may be built from the bundle, the others are pulled."""
+        built = self.tracking_image() if self.builds_image() else ""
+        images = dict.fromkeys(service.program for service in services)
+        actions = {image: "build" if image == built else "pull" for image in images}
+        return tuple(
+            Program(image, "image", action, "it is not on the daemon")
+            for image, action in actions.items()
+        )
 
     def render_image(self) -> None:
         """The build context of the tracking server's image."""
@@ -79,13 +84,13 @@ class ComposeRendering(Rendering):
             secrets="/run/secrets",
             auth_ini="/tmp/auth.ini",  # noqa: S108 - on a tmpfs
             scratch="/var/tmp",  # noqa: S108 - on a volume
-            host="0.0.0.0",  # noqa: S104
-            port=_PORTS.get(service, _MLFLOW_PORT),
+            bind="0.0.0.0",  # noqa: S104
+            port=SERVICES[service].port,
         )
 
     def inner(self, service: str) -> Url:
         """The service's name on the stack's network."""
-        return Url("http", service, _PORTS[service])
+        return Url("http", service, SERVICES[service].port)
 
     def servers(self) -> list[str]:
         """Each MLflow server has its service's name."""
@@ -93,17 +98,30 @@ class ComposeRendering(Rendering):
 
     def own_variables(self) -> dict[str, Any]:
         """Networks, and whether the image is built here."""
-        return {"network": self.use_network, "builds_image": self.builds_image}
+        return {
+            "use_networks": self.use_networks,
+            "builds_image": self.builds_image,
+            "mlflow_program": "mlflow",
+        }
 
     def use_volume(self, name: str) -> str:
         """A named volume."""
         self.volumes.add(name)
         return name
 
-    def use_network(self, name: str) -> str:
-        """A network, which is then part of the stack."""
-        self.networks.add(name)
-        return name
+    def use_networks(self, published: bool, depends: Collection[str] = ()) -> list[str]:
+        """The networks of a service, which are then part of the stack.
+
+        Args:
+            published: Clients reach it, or it reaches what is outside.
+            depends: The services that it calls.
+        """
+        inside = bool(depends) or SERVICES[self.service].keeps_data
+        # One that is on no network can do nothing, not even look for what is outside.
+        found = ["edge"] if published or not inside else []
+        found += ["inside"] if inside else []
+        self.networks |= set(found)
+        return found
 
     def use_image(self, component: str) -> str:
         """The image of a component: pinned, chosen by a setting, or built."""
@@ -112,7 +130,7 @@ class ComposeRendering(Rendering):
             if component == "tracking"
             else self.settings.images.get(component, DEFAULT_IMAGES[component])
         )
-        self.service_image = image
+        self.program = image
         return image
 
     def builds_image(self) -> bool:

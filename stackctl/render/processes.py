@@ -1,25 +1,23 @@
 """A stack as processes of the machine: a description of each, their scripts, supervisord.conf."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
 from stackctl.addresses import Url, published
 from stackctl.errors import BadSetting, MachineError
-from stackctl.render.bundle import Bundle, project_name
-from stackctl.render.place import Local, Surroundings
+from stackctl.render.bundle import Bundle, Program, Service, project_name
+from stackctl.render.host import ProcessHost, Surroundings
 from stackctl.render.rendering import Rendering
 from stackctl.render.templates import template
+from stackctl.services import SERVICES
 
 # Settings that only containers have, and what is said where one is set.
 _ONLY_CONTAINERS = ("images.", "image_flavor", "memory.")
-_PORT_SETTINGS = {
-    "ui": "port",
-    "tracking": "port",
-    "artifacts": "artifacts_port",
-    "objects": "object_store_port",
-    "browser": "browser_port",
-}
+# How guards are started; a part of each service's digest.
+_GUARD = "stackctl.runtimes.embedded.guard"
+_EARLY = "stackctl.runtimes.embedded.early_mlflow"
 
 
 @dataclass
@@ -30,14 +28,8 @@ class ProcessRendering(Rendering):
     services_suffix: ClassVar[str] = "toml"
     digest_line: ClassVar[str] = 'digest = "{}"'
 
+    host: ProcessHost
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def local(self) -> Local:
-        """What the machine has."""
-        if self.place.local is None:
-            raise TypeError("a place without what processes need to be told")
-        return self.place.local
 
     def bundle(self) -> Bundle:
         """The files, with `supervisord.conf` as the one that names all processes."""
@@ -55,8 +47,7 @@ class ProcessRendering(Rendering):
             services=tuple(services),
             secrets=tuple(sorted(self.secrets)),
             volumes=tuple(sorted(self.volumes)),
-            networks=(),
-            installs="" if self.ships_mlflow else self.local.components["mlflow"].label,
+            programs=self.programs(services),
             notes=(*self.notes, *self.ignored_settings()),
         )
 
@@ -69,7 +60,7 @@ class ProcessRendering(Rendering):
         names = super().services()
         if "bucket" in names and self.settings.object_store == "seaweedfs":
             names.remove("bucket")
-        browser = self.local.components.get("adminer")
+        browser = self.host.components.get("adminer")
         if "browser" in names and browser is not None and browser.missing:
             note = f"service browser is left out: {browser.missing}; {browser.mend}"
             self.notes = [note]
@@ -84,27 +75,30 @@ class ProcessRendering(Rendering):
             if key.startswith(_ONLY_CONTAINERS) and not source.startswith("scenario ")
         ]
 
-    def one_shot(self, definition: str) -> bool:
-        """It says so."""
-        return "one_shot = true" in definition.splitlines()
+    def programs(self, services: Sequence[Service]) -> tuple[Program, ...]:
+        """The components: an MLflow of its own is installed, all others are there already."""
+        return tuple(
+            Program(component, "program", "install", "it is not installed")
+            for component in dict.fromkeys(service.program for service in services)
+        )
 
     def surroundings(self, service: str) -> Surroundings:
         """The stack's own folders, and the published port or one that was chosen."""
-        secrets = self.place.secrets
-        published = getattr(self.settings, _PORT_SETTINGS.get(service, ""), None)
+        secrets = self.host.secrets
+        published = getattr(self.settings, SERVICES[service].published or "", None)
         return Surroundings(
             secrets=secrets,
             auth_ini=f"{secrets}/auth-{service}.ini",
-            scratch=f"{self.local.run}/{service}",
-            host=self.settings.bind if published else "127.0.0.1",
-            port=published or self.local.ports.get(service, 0),
+            scratch=f"{self.host.run}/{service}",
+            bind=self.settings.bind if published else "127.0.0.1",
+            port=published or self.host.ports.get(service, 0),
         )
 
     def inner(self, service: str) -> Url:
         """Loopback, at the port that was chosen or is published."""
         if service == "objects" and self.publishes_objects():
             return published(self.settings, "object_store_port")
-        return Url("http", "127.0.0.1", self.local.ports[service])
+        return Url("http", "127.0.0.1", self.host.ports[service])
 
     def publishes_objects(self) -> bool:
         """Clients reach the object store.
@@ -130,16 +124,18 @@ class ProcessRendering(Rendering):
     def own_variables(self) -> dict[str, Any]:
         """Programs, and what a process is told that a container is not."""
         return {
-            "program": self.program,
+            "program": self.program_path,
             "plugin": self.use_plugin,
             "published_url": lambda setting: published(self.settings, setting),
+            "guard": _GUARD,
+            "mlflow_program": f"python3 -P -m {_EARLY}" if self.ships_mlflow else "mlflow",
             "publishes_objects": self.publishes_objects(),
         }
 
     def use_volume(self, name: str) -> str:
         """The folder of a volume."""
         self.volumes.add(name)
-        return self.local.volumes[name]
+        return self.host.volumes[name]
 
     def use_image(self, component: str) -> str:
         """What a component is here.
@@ -147,15 +143,15 @@ class ProcessRendering(Rendering):
         Raises:
             MachineError: It is not on this machine.
         """
-        found = self.local.components[component]
+        found = self.host.components[component]
         if found.missing:
             raise MachineError(found.missing, hint=found.mend)
-        self.service_image = found.label
+        self.program = found.label
         return found.label
 
-    def program(self, component: str, name: str) -> str:
+    def program_path(self, component: str, name: str) -> str:
         """The path of a program of a component."""
-        return self.local.components[component].programs[name]
+        return self.host.components[component].programs[name]
 
     def use_plugin(self) -> str:
         """The folder, seen from that of a server, whose plug-in keeps the proxy's short cuts shut.

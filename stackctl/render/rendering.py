@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 from stackctl.addresses import Addresses, Url
 from stackctl.errors import BadSetting, UserError
 from stackctl.render.bundle import Bundle, Service, project_name
-from stackctl.render.place import Place, Surroundings
+from stackctl.render.host import Host, Surroundings
 from stackctl.render.templates import environment
 from stackctl.scenario import Scenario
+from stackctl.services import SERVICES
 from stackctl.settings import Effective, Settings
 from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
 
@@ -36,7 +37,7 @@ class Rendering(ABC):
 
     scenario: Scenario
     effective: Effective
-    place: Place
+    host: Host
     files: dict[str, tuple[str, int]] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     volumes: set[str] = field(default_factory=set)
@@ -45,7 +46,7 @@ class Rendering(ABC):
     service: str = ""
     scripts: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
-    service_image: str = ""
+    program: str = ""
 
     @abstractmethod
     def bundle(self) -> Bundle:
@@ -109,8 +110,9 @@ class Rendering(ABC):
         """The services that there will be, in the order in which they start."""
         return [
             name
-            for name in self.scenario.services
-            if not (name == "objects" and self.settings.object_store == "external")
+            for name in SERVICES
+            if name in self.scenario.services
+            and not (name == "objects" and self.settings.object_store == "external")
         ]
 
     def render_service(self, name: str) -> tuple[Service, str]:
@@ -122,26 +124,26 @@ class Rendering(ABC):
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         line = self.digest_line
         text = draft.replace(line.format(_DIGEST_PLACEHOLDER), line.format(digest))
-        service = Service(name, self.service_image, digest, dict(self.ports), self.one_shot(text))
+        service = Service(name, self.program, digest, dict(self.ports), SERVICES[name].once)
         return service, text
 
-    @abstractmethod
-    def one_shot(self, definition: str) -> bool:
-        """The service that `definition` defines does something once and ends."""
+    def script(self, service: str, template: str) -> str:
+        """The script `entrypoints/TEMPLATE` as `service` would run it; it is in no bundle."""
+        return self.text(f"entrypoints/{template}.j2", name=service)
 
     def text(self, template: str, **variables: Any) -> str:
         """A template as text."""
         s3 = self.scenario.artifacts == "s3"
         if "name" in variables:
             variables["see"] = self.surroundings(variables["name"])
+            variables["kind"] = SERVICES[variables["name"]]
         return (
             environment()
             .get_template(template)
             .render(
                 scenario=self.scenario,
                 settings=self.settings,
-                place=self.place,
-                local=self.place.local,
+                host=self.host,
                 project=project_name(self.settings.name),
                 python=PYTHON,
                 postgres_major=POSTGRES_MAJOR,

@@ -5,13 +5,14 @@ import pwd
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from stackctl.addresses import Way
 from stackctl.observed import Observed
 from stackctl.pipe import Pipe
+from stackctl.plan import Step
 from stackctl.progress import Progress
-from stackctl.render import Bundle, Place
+from stackctl.render import Bundle, Host, Rendering, Service
 from stackctl.scenario import Scenario
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
@@ -36,9 +37,9 @@ class Identity:
         return cls(uid, os.getegid(), user)
 
 
-def place_of(stack: Stack, effective: Effective, identity: Identity) -> Place:
-    """Where the stack's bundle lives, and whose it is."""
-    return Place(
+def host_of(stack: Stack, effective: Effective, identity: Identity) -> Host:
+    """This machine, as the files of a stack name it."""
+    return Host(
         home=str(stack.home.path),
         data=str(stack.data(effective.settings.data)),
         secrets=str(stack.secrets.path),
@@ -62,59 +63,96 @@ class Inside:
     run_python: Callable[[str], str]
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """Why nothing can be published at an address.
+
+    Attributes:
+        kind: `address`: it is not one of the machine; `privilege`: only root may use the port;
+            `taken`: another listens there.
+        owner: Who that is, as far as this user may know.
+    """
+
+    kind: Literal["address", "privilege", "taken"]
+    owner: str = ""
+
+
 class Runtime(Protocol):
     """Where a stack's services run. Nothing outside a runtime asks which one it is.
 
     Attributes:
         name: As in the setting `runtime`.
-        may_bind_any_port: Ports that only root may use are no obstacle.
     """
 
     name: str
-    may_bind_any_port: bool
+
+    @property
+    def rendering(self) -> type[Rendering]:
+        """How a stack becomes files that this runtime understands."""
 
     def check(self) -> None:
         """Raise a MachineError that says why this runtime cannot be used here."""
 
-    def place(self, stack: Stack, scenario: Scenario, effective: Effective) -> Place:
-        """Where the bundle will live, whose it is, and what it needs to know of this runtime."""
+    def host(self, stack: Stack, scenario: Scenario, effective: Effective) -> Host:
+        """The machine as the stack's files name it, of the kind that `rendering` takes."""
 
     def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:
-        """The stack as it is now; with a bundle, also which of its images are there."""
+        """The stack as it is now; with a bundle, also which of its programs are there."""
+
+    def described(self, stack: Stack) -> tuple[Service, ...]:
+        """The services that the files in the stack's folder describe, as they start."""
 
     def refuse_foreign(self, stack: Stack, bundle: Bundle) -> None:
         """Raise a UserError where something of that name belongs to somebody else."""
 
-    def obtain_images(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
-        """Build, pull or prepare what is not there."""
+    def obstacle(self, stack: Stack, address: str, port: int) -> Obstacle | None:
+        """Why nothing of the stack can be published there; None where it can, or is."""
 
-    def start(
-        self,
-        stack: Stack,
-        bundle: Bundle,
-        *,
-        timeout: float,
-        progress: Progress,
-        only: Sequence[str] = (),
-    ) -> None:
-        """Make the stack what the bundle says, and wait until every service is settled.
+    def obtain(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
+        """Have every program of the bundle be there: build, pull, install.
 
-        Args:
-            stack: Which.
-            bundle: Whose files are in the stack's folder.
-            timeout: Seconds.
-            progress: Told of each service.
-            only: These services, where it is not all; others may be started too.
+        Raises:
+            MachineError: One cannot be had.
         """
 
-    def restore(self, stack: Stack) -> None:
-        """Start what the files in the stack's folder say, and do not wait for it."""
+    def apply(
+        self,
+        stack: Stack,
+        services: Sequence[Service],
+        steps: Sequence[Step],
+        *,
+        timeout: float | None,
+        progress: Progress,
+    ) -> None:
+        """Carry out what a plan says of the services, and wait until they are settled.
+
+        Args:
+            stack: Whose files are in its folder.
+            services: Those that are waited for.
+            steps: What is to be done, and nothing else is.
+            timeout: Seconds, of a machine that is not slow; None: do not wait.
+            progress: Told of each service.
+
+        Raises:
+            NotReady: Naming the service, its state, its last log lines, and what to do.
+        """
+
+    def stop(self, stack: Stack, names: Sequence[str]) -> None:
+        """Stop some services; a plan then says that they are to be started.
+
+        Raises:
+            MachineError: One would not stop.
+        """
 
     def remove(self, stack: Stack, *, lost: frozenset[str] = frozenset()) -> None:
-        """Take services and networks away, and those of the volumes that are named."""
+        """Take services and networks away, and those of the volumes that are named.
+
+        Raises:
+            MachineError: Something could not be removed.
+        """
 
     def logs(self, stack: Stack, service: str | None, *, follow: bool, tail: int) -> Iterator[str]:
-        """Lines of the services' logs."""
+        """Lines of the services' logs, without secrets."""
 
     def inside(self, stack: Stack, scenario: Scenario, settings: Settings) -> Inside | None:
         """How services reach each other; None where that is the published way."""
@@ -136,24 +174,6 @@ class Runtime(Protocol):
 
     def sweep(self, stack: Stack) -> None:
         """End what was run beside the services by a stackctl that was killed."""
-
-    def stop(self, stack: Stack, names: Sequence[str]) -> None:
-        """Stop some services; `start` starts them again."""
-
-    def run_only(self, stack: Stack, names: Sequence[str], *, timeout: float) -> None:
-        """Have some services run and be settled, as the files say, and none of the others.
-
-        Args:
-            stack: Whose.
-            names: Which; they depend on no other.
-            timeout: Seconds for them to become ready.
-
-        Raises:
-            NotReady: One did not start.
-        """
-
-    def port_owner(self, stack: Stack, port: int) -> str | None:
-        """Who publishes `port`: "" for this stack itself, a description, or None if unknown."""
 
     def disk_use(self, stack: Stack) -> Mapping[str, int]:
         """Bytes used by each volume of the stack."""

@@ -89,7 +89,7 @@ def _automatic() -> Choice:
                 f"{error.message}, and {missing.message}", hint=f"{missing.hint}; or {error.hint}"
             ) from missing
         return Choice(embedded, error.message)
-    return Choice(docker, f"a Docker daemon answers at {docker.host}")
+    return Choice(docker, f"a Docker daemon answers at {docker.endpoint}")
 
 
 def _may_change(manifest: Manifest, scenario: Scenario) -> bool:

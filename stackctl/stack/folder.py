@@ -24,17 +24,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from stackctl.errors import MachineError, UnknownName, UserError
+from stackctl.errors import Busy, MachineError, UnknownName, UserError
 from stackctl.secrets import SecretFolder
 from stackctl.settings import Settings, stored
 from stackctl.stack.files import cannot_write, write_files
 from stackctl.stack.manifest import Manifest
 
 STATE_FOLDER = ".stackctl"
-
-
-class Busy(MachineError):
-    """Another process works on the same stack."""
 
 
 @dataclass(frozen=True)
@@ -141,16 +137,6 @@ class Stack:
         return self.folder / self.files
 
     @property
-    def run(self) -> Path:
-        """Sockets, marks and what is on its way, of services that are processes."""
-        return self.folder / "run"
-
-    @property
-    def logs(self) -> Path:
-        """The logs of services that are processes."""
-        return self.folder / "logs"
-
-    @property
     def secrets(self) -> SecretFolder:
         """The stack's secrets."""
         return SecretFolder(self.home.path / ".secrets" / self.name)
@@ -180,7 +166,7 @@ class Stack:
         path = self.folder / "manifest.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            return Manifest(**{**values, "secrets": tuple(values["secrets"])})
+            return Manifest.read(values)
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, KeyError) as error:
@@ -207,14 +193,10 @@ class Stack:
 
     def data_folder(self, manifest: Manifest) -> Path | None:
         """The data folder of the last deploy, also where the home was moved since."""
-        return self._as_of_now(manifest, manifest.data) if manifest.data else None
+        return self.as_of_now(manifest, manifest.data) if manifest.data else None
 
-    def volume_folder(self, manifest: Manifest, name: str) -> Path | None:
-        """The folder of a volume since the first deploy, also where the home was moved since."""
-        folder = manifest.volumes.get(name)
-        return self._as_of_now(manifest, folder) if folder else None
-
-    def _as_of_now(self, manifest: Manifest, path: str) -> Path:
+    def as_of_now(self, manifest: Manifest, path: str) -> Path:
+        """Where a path of the last deploy is, also where the home was moved since."""
         then, home = Path(path), Path(manifest.home or self.home.path)
         return self.home.path / then.relative_to(home) if then.is_relative_to(home) else then
 

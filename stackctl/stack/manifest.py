@@ -26,8 +26,7 @@ class Manifest:
         secrets: Names of the secrets that the stack uses.
         deployed_at: When the last deploy ended, ISO 8601 in UTC.
         home: The home folder from which it was deployed.
-        ports: Ports that were chosen for listeners which only the stack itself uses.
-        volumes: The folder of each service that keeps data, where that is no volume of Docker.
+        kept: What the runtime chose for the stack and keeps as it is; it alone knows what.
         upgrade: While the stack is `upgrading`: the release that is to come, as `to`, and the
             `archive` of what was there before, once it is whole.
     """
@@ -44,9 +43,23 @@ class Manifest:
     secrets: tuple[str, ...] = ()
     deployed_at: str = ""
     home: str = ""
-    ports: Mapping[str, int] = field(default_factory=dict)
-    volumes: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, Any] = field(default_factory=dict)
     upgrade: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """The manifest that a file holds.
+
+        Before December 2026 what a runtime keeps stood beside the rest.
+
+        Raises:
+            KeyError: Something is missing that every manifest has.
+            TypeError: It is of a stackctl that knows more.
+        """
+        known = dict(values)
+        early = {key: known.pop(key) for key in ("ports", "volumes") if key in known}
+        kept = known.pop("kept", {key: value for key, value in early.items() if value})
+        return cls(**{**known, "kept": kept, "secrets": tuple(known["secrets"])})
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some values changed."""

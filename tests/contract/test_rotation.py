@@ -45,7 +45,7 @@ class Doors:
     def __init__(self, deployed: Deployed, machine: Machine) -> None:
         self.deployed, self.machine = deployed, machine
         manifest = deployed.stack.require_manifest()
-        self.ports, self.settings = dict(manifest.ports), dict(manifest.settings)
+        self.ports, self.settings = dict(manifest.kept.get("ports", {})), dict(manifest.settings)
         self.names = manifest.secrets
 
     def values(self) -> Values:

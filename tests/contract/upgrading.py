@@ -55,11 +55,11 @@ class Old:
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """What a statement gives to somebody who knows the database's password."""
         manifest, secrets = self.manifest, self.deployed.stack.secrets
-        if "mysql" in manifest.ports:
-            kind, secret, port = "mysql+pymysql", "mysql_password", manifest.ports["mysql"]
-        elif "postgres" in manifest.ports:
+        if "mysql" in manifest.kept.get("ports", {}):
+            kind, secret, port = "mysql+pymysql", "mysql_password", manifest.kept["ports"]["mysql"]
+        elif "postgres" in manifest.kept.get("ports", {}):
             kind, secret, port = (
-                "postgresql+psycopg2", "postgres_password", manifest.ports["postgres"],
+                "postgresql+psycopg2", "postgres_password", manifest.kept["ports"]["postgres"],
             )  # fmt: skip
         else:
             with closing(sqlite3.connect(Path(manifest.data) / "mlruns.db")) as db, db:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
+from stackctl.runtimes.embedded import folders
 from stackctl.runtimes.embedded.components import SYSTEM_FOLDER
 from stackctl.runtimes.embedded.supervision import Supervision
 from stackctl.settings import Settings
@@ -79,7 +80,7 @@ class EmbeddedMachine(Machine):
         manifest = self._manifest(stack)
         if manifest is None:
             return set()
-        inner = set(manifest.ports.values())
+        inner = set(manifest.kept["ports"].values())
         # Tests choose the ports that a stack uses; a default one may well be somebody else's.
         published = {
             value for key, value in manifest.settings.items()
@@ -93,8 +94,8 @@ class EmbeddedMachine(Machine):
 
     def volumes(self, stack: Stack) -> list[Path]:
         manifest = self._manifest(stack)
-        names = manifest.volumes if manifest else ()
-        return [folder for n in names if manifest and (folder := stack.volume_folder(manifest, n))]
+        kept = manifest.kept["volumes"] if manifest else {}
+        return [stack.as_of_now(manifest, folder) for folder in kept.values() if manifest]
 
     def listeners(self, stack: Stack) -> set[str]:
         return {
@@ -105,7 +106,7 @@ class EmbeddedMachine(Machine):
         }
 
     def liberties(self, stack: Stack) -> list[str]:
-        closed = [stack.run, stack.logs, *self.volumes(stack)]
+        closed = [folders.run(stack), folders.logs(stack), *self.volumes(stack)]
         found = [f"{folder}: open to others" for folder in closed if folder.stat().st_mode & 0o077]
         for process in self.processes(stack):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -121,7 +122,7 @@ class EmbeddedMachine(Machine):
         places = {}
         for process in self.processes(stack):
             with contextlib.suppress(psutil.NoSuchProcess):
-                if process.cwd() == str(stack.run):
+                if process.cwd() == str(folders.run(stack)):
                     words = " ".join(_words(process))
                     places[f"environment of {words}"] = str(process.environ())
         for path in (self._system_folder(stack) / "run").rglob("*"):
@@ -133,17 +134,17 @@ class EmbeddedMachine(Machine):
         manifest = self._manifest(stack)
         if manifest is None or service not in self.lives(stack):
             return False
-        return (Path(manifest.volumes[service]) / ".initialising").exists()
+        return (Path(manifest.kept["volumes"][service]) / ".initialising").exists()
 
     def kill(self, stack: Stack, service: str) -> None:
         os.kill(_notes(stack)[service]["pid"], signal.SIGKILL)
 
     def shut_down(self, stack: Stack) -> None:
-        Supervision(stack.run, stack.logs).stop()
+        Supervision(folders.run(stack), folders.logs(stack)).stop()
         # A socket may be left: SeaweedFS ends without waiting for its admin server.
         assert (left := self._alive(stack)) == [], left
         for service in _notes(stack):
-            text = (stack.logs / f"{service}.log").read_text(errors="replace")
+            text = (folders.logs(stack) / f"{service}.log").read_text(errors="replace")
             ended = re.findall(rf"stackctl: {service} ended \((-?\d+)\)", text)[-1]
             assert ended in ("0", str(-signal.SIGTERM)), (service, ended, text[-500:])
 
@@ -204,7 +205,7 @@ class EmbeddedMachine(Machine):
 
 def _notes(stack: Stack) -> dict[str, dict[str, Any]]:
     """What the guards wrote down of the main processes that they started."""
-    return {path.stem: json.loads(path.read_text()) for path in stack.run.glob("*.json")}
+    return {path.stem: json.loads(path.read_text()) for path in folders.run(stack).glob("*.json")}
 
 
 def _begin(pid: int, noted: float) -> float:

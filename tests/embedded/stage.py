@@ -18,7 +18,7 @@ from stackctl import scenarios
 from stackctl.render import Service
 from stackctl.render.processes import ProcessRendering
 from stackctl.runtimes.embedded.supervision import Supervision
-from tests.bundles import effective, local, place
+from tests.bundles import effective, process_host
 from tests.contract.driving import until
 
 SLEEP = "exec sleep 1000"
@@ -73,7 +73,7 @@ class Stage:
             Service(name, "bash", description["digest"], {}, description.get("one_shot", False))
             for name, description in self.services.items()
         ]
-        machine = replace(place(), local=local(), uid=os.geteuid())
+        machine = replace(process_host(), uid=os.geteuid())
         rendering = ProcessRendering(
             scenarios.load("scenario-3b"), effective("scenario-3b"), machine
         )

@@ -24,6 +24,7 @@ import psutil
 import psycopg2
 import pytest
 
+from stackctl.runtimes.embedded import folders
 from stackctl.runtimes.embedded.keeper import LOCK
 from stackctl.runtimes.embedded.supervision import Supervision
 from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
@@ -35,7 +36,7 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do that 
 
 
 def supervision(deployed: Deployed) -> Supervision:
-    return Supervision(deployed.stack.run, deployed.stack.logs)
+    return Supervision(folders.run(deployed.stack), folders.logs(deployed.stack))
 
 
 def all_gone(machine: EmbeddedMachine, deployed: Deployed) -> None:
@@ -69,7 +70,7 @@ class TestSupervisor:
     scenario = "scenario-5"
 
     def test_inner_ports_ask_who_calls(self, deployed: Deployed) -> None:
-        ports = deployed.stack.require_manifest().ports
+        ports = folders.ports(deployed.stack)
         with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
             psycopg2.connect(
                 host="127.0.0.1", port=ports["postgres"], user="mlflow", password="guessed"
@@ -93,7 +94,7 @@ class TestSupervisor:
     ) -> None:
         with deployed.under_a_client() as acknowledged:
             before = machine.lives(deployed.stack)
-            killed = int((deployed.stack.run / "supervisord.pid").read_text())
+            killed = int((folders.run(deployed.stack) / "supervisord.pid").read_text())
             os.kill(killed, signal.SIGKILL)
             until(
                 lambda: started_again(before, machine.lives(deployed.stack)),
@@ -148,7 +149,7 @@ class TestSupervisor:
         cut_the_power(machine, deployed)
         with subprocess.Popen(["sleep", "600"]) as stranger:
             try:
-                run = deployed.stack.run
+                run = folders.run(deployed.stack)
                 assert (run / LOCK).exists()
                 (run / "supervisord.pid").write_text(f"{stranger.pid}\n")
                 for path in run.glob("*.json"):
@@ -163,11 +164,11 @@ class TestSupervisor:
 
     def test_inner_port_that_a_stranger_took_is_replaced(self, deployed: Deployed) -> None:
         deployed.user.ok("remove", deployed.name)
-        before = dict(deployed.stack.require_manifest().ports)
+        before = folders.ports(deployed.stack)
         with socket.create_server(("127.0.0.1", before["master"])), \
              socket.create_server(("127.0.0.1", before["postgres"])):  # fmt: skip
             deployed.deploy()
-            after = dict(deployed.stack.require_manifest().ports)
+            after = folders.ports(deployed.stack)
             changed = {name for name in before if before[name] != after[name]}
             assert changed == {"master", "postgres"}
             deployed.user.client("read", deployed.name)
@@ -177,7 +178,7 @@ class TestSupervisor:
     ) -> None:
         second = Deployed(deployed.user, tuple(words("scenario-5", name, *ONE_WORKER)))
         second.deploy()
-        ports = [set(d.stack.require_manifest().ports.values()) for d in (deployed, second)]
+        ports = [set(folders.ports(d.stack).values()) for d in (deployed, second)]
         assert not ports[0] & ports[1]
         mine = {p.pid for p in machine.processes(deployed.stack)}
         assert not mine & {p.pid for p in machine.processes(second.stack)}

@@ -1,7 +1,6 @@
 """What can be told before anything is started: address, ports, data folder."""
 
 import errno
-import json
 import os
 import socket
 import subprocess
@@ -21,8 +20,10 @@ from stackctl.operations.preflight import (
     check_data_folder,
     refuse_moved_artifacts,
 )
-from stackctl.stack import Home, Manifest
-from tests.bundles import bundle, effective
+from stackctl.runtimes.base import Obstacle, Runtime
+from stackctl.runtimes.embedded.runtime import Embedded
+from stackctl.stack import Home, Manifest, Stack
+from tests.bundles import bundle, deployment
 from tests.disk import full, small_disk
 
 LISTEN = """
@@ -48,17 +49,22 @@ def stranger() -> Iterator[tuple[int, int]]:
 def check(
     *flags: str,
     observed: Observed | None = None,
-    container: str | None = None,
-    any_port: bool = False,
+    scenario: str = "scenario-3b",
+    runtime: Runtime | None = None,
 ) -> None:
-    """The check of a deploy of scenario-3b."""
-    check_address_and_ports(
-        bundle("scenario-3b", *flags),
-        effective("scenario-3b", *flags),
-        observed or Observed(),
-        lambda port: container,
-        any_port=any_port,
-    )
+    """The check of a deploy."""
+    one = deployment(Home(Path("/nonexistent")), scenario, *flags, runtime=runtime or Embedded())
+    check_address_and_ports(one, bundle(scenario, *flags), observed or Observed())
+
+
+class Knowing(Embedded):
+    """A runtime that knows who publishes every port."""
+
+    def __init__(self, found: Obstacle | None) -> None:
+        self.found = found
+
+    def obstacle(self, stack: Stack, address: str, port: int) -> Obstacle | None:
+        return self.found
 
 
 def test_a_free_port_is_accepted(free_port: int) -> None:
@@ -78,12 +84,15 @@ def test_a_taken_port_names_program_and_process(stranger: tuple[int, int]) -> No
 
 def test_a_port_taken_by_a_container_names_it(stranger: tuple[int, int]) -> None:
     with pytest.raises(PortTaken, match=r"taken by stack 'other' \(container x\)"):
-        check(f"port={stranger[0]}", container="stack 'other' (container x)")
+        check(
+            f"port={stranger[0]}",
+            runtime=Knowing(Obstacle("taken", "stack 'other' (container x)")),
+        )
 
 
 def test_the_stacks_own_listener_is_no_obstacle(stranger: tuple[int, int]) -> None:
     port = stranger[0]
-    check(f"port={port}", container="")
+    check(f"port={port}", runtime=Knowing(None))
     own = ServiceState("tracking", "running", ports=(f"127.0.0.1:{port}",))
     check(f"port={port}", observed=Observed({"tracking": own}))
     elsewhere = ServiceState("tracking", "running", ports=(f"127.0.0.2:{port}",))
@@ -94,10 +103,7 @@ def test_the_stacks_own_listener_is_no_obstacle(stranger: tuple[int, int]) -> No
 def test_every_published_port_is_looked_at(stranger: tuple[int, int], free_port: int) -> None:
     flags = (f"port={free_port}", f"artifacts_port={stranger[0]}")
     with pytest.raises(PortTaken, match="--set artifacts_port=PORT"):
-        check_address_and_ports(
-            bundle("scenario-6", *flags), effective("scenario-6", *flags), Observed(),
-            lambda port: None, any_port=False,
-        )  # fmt: skip
+        check(*flags, scenario="scenario-6")
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "198.51.100.7", "2001:db8::1"])
@@ -127,28 +133,30 @@ def test_listener_tells_of_this_very_process() -> None:
 
 
 PRIVILEGED = """
-import json, sys
+import sys
 from stackctl.errors import BadSetting
-from tests.test_preflight import check
+from stackctl.runtimes.docker.runtime import Docker
+from stackctl.runtimes.embedded.runtime import Embedded
+from tests.operations.test_preflight import check
 try:
-    check("port=81", any_port=json.loads(sys.argv[1]))
+    check("port=81", runtime={"docker": Docker, "embedded": Embedded}[sys.argv[1]]())
 except BadSetting as error:
     print(error.exit_code, error)
 """
 
 
-@pytest.mark.parametrize("any_port", [False, True])
+@pytest.mark.parametrize("runtime", ["embedded", "docker"])
 def test_a_port_of_root_is_refused_to_others_unless_a_daemon_publishes_it(
-    any_port: bool, without_privileges: tuple[str, ...]
+    runtime: str, without_privileges: tuple[str, ...]
 ) -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81:
         pytest.skip("this machine lets everybody listen on every port")
     done = subprocess.run(
-        [*without_privileges, sys.executable, "-c", PRIVILEGED, json.dumps(any_port)],
+        [*without_privileges, sys.executable, "-c", PRIVILEGED, runtime],
         capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     refusal = "2 setting port=81 (from --set): only root may listen on a port below 1024\n"
-    assert (done.stdout, done.stderr) == ("" if any_port else refusal, "")
+    assert (done.stdout, done.stderr) == ("" if runtime == "docker" else refusal, "")
 
 
 # The data folder.

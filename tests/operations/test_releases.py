@@ -115,7 +115,7 @@ def test_a_database_of_another_major_version_is_refused(
     home: Home, there: str, refused: bool
 ) -> None:
     found = bundle("scenario-5")
-    observed = Observed({"postgres": ServiceState("postgres", "running", image=there)})
+    observed = Observed({"postgres": ServiceState("postgres", "running", program=there)})
     store = scenarios.load("scenario-5").backend_kind
     if refused:
         with pytest.raises(UserError, match="is another major version"):

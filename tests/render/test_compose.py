@@ -106,7 +106,7 @@ def test_the_image_of_another_release_is_installed_from_that_alone(flavor: str) 
     wanted = found.files["images/mlflow/requirements.txt"][0].splitlines()
     assert "mlflow[auth]==2.22.2" in wanted
     assert "sqlalchemy<2.1" in wanted
-    assert found.built_image.startswith("stackctl-mlflow:2.22.2-")
+    assert built(found).startswith("stackctl-mlflow:2.22.2-")
     assert "images/mlflow/requirements.lock" not in found.files
     assert "requirements.lock" not in found.files["images/mlflow/Dockerfile"][0]
 
@@ -340,7 +340,7 @@ def test_stores_are_on_the_internal_network_and_published_only_when_asked(name: 
         clients_write = store == "objects" and name == "scenario-4"
         assert ("ports" in model["services"][store]) == clients_write
         assert model["services"][store]["networks"] == (
-            ["inside", "edge"] if clients_write else ["inside"]
+            ["edge", "inside"] if clients_write else ["inside"]
         )
     if stores:
         assert model["networks"]["inside"]["internal"] is True
@@ -359,6 +359,11 @@ def test_no_secret_is_in_an_environment_only_its_file_is_named(name: str) -> Non
                     assert value.startswith("/run/secrets/"), key
 
 
+def built(of: Bundle) -> str:
+    """The image that is built from the bundle; "" where none is."""
+    return next((program.name for program in of.programs if program.action == "build"), "")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_bundle_tells_is_what_the_file_has(name: str) -> None:
     for _, found in variants(name):
@@ -366,10 +371,10 @@ def test_what_the_bundle_tells_is_what_the_file_has(name: str) -> None:
         assert model["name"] == found.project
         assert sorted(model.get("volumes", {})) == list(found.volumes)
         assert sorted(model.get("networks", {})) == list(found.networks)
-        assert {s.name: s.image for s in found.services} == {
+        assert {s.name: s.program for s in found.services} == {
             key: service["image"] for key, service in model["services"].items()
         }
-        assert [s.name for s in found.services if s.one_shot] == [
+        assert [s.name for s in found.services if s.once] == [
             key for key, service in model["services"].items() if service["restart"] == "no"
         ]
         mounted = {
@@ -379,8 +384,8 @@ def test_what_the_bundle_tells_is_what_the_file_has(name: str) -> None:
             if v["source"].startswith("./entrypoints/")
         }
         assert mounted == {key for key in found.files if key.startswith("entrypoints/")}
-        built = any("build" in service for service in model["services"].values())
-        assert built == bool(found.built_image) == ("images/mlflow/Dockerfile" in found.files)
+        builds = any("build" in service for service in model["services"].values())
+        assert builds == bool(built(found)) == ("images/mlflow/Dockerfile" in found.files)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -508,7 +513,7 @@ def render_with(installation: Path) -> "subprocess.CompletedProcess[str]":
 
 def test_a_template_with_an_unknown_variable_raises(installation: Path) -> None:
     assert render_with(installation).returncode == 0
-    template = installation / "templates/services/tracking.yaml.j2"
+    template = installation / "templates/compose/tracking.yaml.j2"
     template.write_text(template.read_text() + "# {{ no_such_variable }}\n")
     answer = render_with(installation)
     assert (answer.returncode, answer.stdout) == (1, "")

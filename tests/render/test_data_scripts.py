@@ -1,29 +1,31 @@
 """Scripts that carry data are part of no bundle: they are rendered when they are run."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stackctl import scenarios
-from stackctl.render import script
-from tests.bundles import NAMES, check, effective, local, place, tool
+from stackctl.render import ComposeRendering, Host, ProcessRendering, Rendering
+from tests.bundles import NAMES, check, effective, host, process_host, tool
 
-PLACES = {"containers": place(), "processes": replace(place(), local=local("x"))}
+HOSTS: dict[str, tuple[type[Rendering], Host]] = {
+    "containers": (ComposeRendering, host()),
+    "processes": (ProcessRendering, process_host()),
+}
 
 
 def scripts(name: str, where: str, *flags: str) -> dict[str, str]:
-    found, here = scenarios.load(name), PLACES[where]
+    found, (kind, here) = scenarios.load(name), HOSTS[where]
     wanted = {"courier.sh": found.server}
     if found.backend == "postgres":
         wanted |= {"postgres-dump.sh": "postgres", "postgres-load.sh": "postgres"}
     return {
-        template: script(found, effective(name, *flags), here, service, template)
+        template: kind(found, effective(name, *flags), here).script(service, template)
         for template, service in wanted.items()
     }
 
 
-@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("where", HOSTS)
 def test_shellcheck_accepts_every_script(where: str, tmp_path: Path) -> None:
     paths = []
     for name in NAMES:

@@ -16,7 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from stackctl import scenarios, settings
 from stackctl.errors import BadSetting, MachineError, UserError
-from stackctl.render import Bundle, Component, render
+from stackctl.render import Bundle, Component, ProcessRendering
 from stackctl.render.templates import quoted
 from tests.bundles import (
     COMPONENTS,
@@ -25,8 +25,7 @@ from tests.bundles import (
     descriptions,
     differences,
     effective,
-    local,
-    place,
+    process_host,
     process_variants,
     processes,
     readable,
@@ -106,11 +105,11 @@ def test_what_the_bundle_tells_is_what_the_descriptions_have(name: str) -> None:
         for service in found.services:
             entry = described[service.name]
             assert entry["digest"] == service.digest, flags
-            assert entry["image"] == service.image, flags
-            assert entry.get("one_shot", False) == service.one_shot, flags
+            assert entry["image"] == service.program, flags
+            assert entry.get("one_shot", False) == service.once, flags
             ports = [f"{prefix}{port}" for port in service.ports.values()]
             assert entry.get("published", []) == ports, flags
-            assert ("ready" in entry) != service.one_shot, flags
+            assert ("ready" in entry) != service.once, flags
             assert set(entry["after"]) <= set(described), flags
         named = {
             word for entry in described.values() for word in entry["command"]
@@ -120,7 +119,7 @@ def test_what_the_bundle_tells_is_what_the_descriptions_have(name: str) -> None:
         assert sorted(s for s, entry in described.items() if "volume" in entry) == list(
             found.volumes
         )
-        assert (found.networks, found.built_image) == ((), "")
+        assert found.networks == ()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -284,7 +283,7 @@ def test_supervisor_accepts_its_configuration(
     for group, service in zip(groups, found.services, strict=True):
         (process,) = group.process_configs
         assert process.command.endswith(f"-m stackctl.runtimes.embedded.guard {service.name}'")
-        assert bool(process.autorestart) != service.one_shot
+        assert bool(process.autorestart) != service.once
         assert process.stdout_logfile == f"../logs/{service.name}.log"
         assert process.stopsignal == 15
         # supervisord must not lose patience before the guard does.
@@ -301,8 +300,9 @@ def test_no_path_of_the_user_is_in_supervisors_configuration(home: str) -> None:
 
 def test_supervisord_stays_root_where_root_deploys() -> None:
     """Without the line it warns at each start."""
-    machine = replace(place(), local=local(service_user="nobody"), uid=0)
-    found = render(scenarios.load("scenario-5"), effective("scenario-5"), machine)
+    machine = replace(process_host(service_user="nobody"), uid=0)
+    chosen = effective("scenario-5")
+    found = ProcessRendering(scenarios.load("scenario-5"), chosen, machine).bundle()
     assert "\nuser=root\n" in found.files["supervisord.conf"][0]
     assert "\nuser=" not in processes("scenario-5").files["supervisord.conf"][0]
 
@@ -363,8 +363,8 @@ def test_a_setting_that_only_containers_have_gives_a_note(flag: str) -> None:
 def test_a_scenario_that_sets_what_only_containers_have_is_no_reason_for_a_note() -> None:
     found = scenarios.load("scenario-5")
     found = found.model_copy(update={"settings": {**found.settings, "image_flavor": "user"}})
-    machine = replace(place(), local=local())
-    assert render(found, settings.resolve(found, environment={}), machine).notes == ()
+    chosen = settings.resolve(found, environment={})
+    assert ProcessRendering(found, chosen, process_host()).bundle().notes == ()
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "192.0.2.1", "::1", "::"])

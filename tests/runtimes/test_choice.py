@@ -6,6 +6,7 @@ import pytest
 
 from stackctl import scenarios
 from stackctl.errors import MachineError, UserError
+from stackctl.render import ProcessHost
 from stackctl.runtimes.choice import Choice, choose, for_files, runtime_of
 from stackctl.runtimes.docker.runtime import Docker
 from stackctl.runtimes.embedded.runtime import Embedded
@@ -128,6 +129,6 @@ def test_a_runtime_of_another_version_is_told(home: Home) -> None:
 @pytest.mark.parametrize("runtime", ["auto", "docker", "embedded"])
 def test_files_are_rendered_without_asking_a_daemon(home: Home, runtime: str) -> None:
     wanted = effective("scenario-5", f"runtime={runtime}")
-    place = for_files(runtime).place(home.stack("one"), scenarios.load("scenario-5"), wanted)
-    assert (place.local is not None) == (runtime == "embedded")
+    found = for_files(runtime).host(home.stack("one"), scenarios.load("scenario-5"), wanted)
+    assert isinstance(found, ProcessHost) == (runtime == "embedded")
     assert list(home.path.iterdir()) == []

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stackctl.errors import MachineError, StackctlError, UnknownName, UserError
-from stackctl.stack import Busy, Home, Manifest, Stack, write_files
+from stackctl.errors import Busy, MachineError, StackctlError, UnknownName, UserError
+from stackctl.runtimes.embedded import folders
+from stackctl.stack import Home, Manifest, Stack, write_files
 from tests.disk import full, small_disk
 
 MANIFEST = Manifest(
@@ -346,7 +347,8 @@ def test_the_data_folder_moves_with_the_home_and_no_other_does(tmp_path: Path) -
 def test_the_folders_of_volumes_move_with_the_home_and_no_others_do(tmp_path: Path) -> None:
     stack = Home(tmp_path / "new").stack("x")
     volumes = {"postgres": "/var/lib/stackctl/owner/postgres", "objects": "/old/data/x/objects"}
-    manifest = Manifest("x", "scenario-5", "embedded", "o", home="/old", volumes=volumes)
-    assert stack.volume_folder(manifest, "objects") == tmp_path / "new" / "data" / "x" / "objects"
-    assert stack.volume_folder(manifest, "postgres") == Path("/var/lib/stackctl/owner/postgres")
-    assert stack.volume_folder(manifest, "mysql") is None
+    kept = {"volumes": volumes}
+    stack.save(Manifest("x", "scenario-5", "embedded", "o", home="/old", kept=kept))
+    assert folders.volumes(stack)["objects"] == tmp_path / "new" / "data" / "x" / "objects"
+    assert folders.volumes(stack)["postgres"] == Path("/var/lib/stackctl/owner/postgres")
+    assert "mysql" not in folders.volumes(stack)

@@ -46,27 +46,31 @@ class Compose:
             *words,
         ]  # fmt: skip
 
-    def up(self, stack: Stack, only: Sequence[str] = (), *, wait_timeout: int) -> list[str]:
-        """Start, and wait until every service is healthy or, if a one-shot, has ended well.
+    def up(
+        self, stack: Stack, only: Sequence[str] = (), *, wait: bool, orphans: bool = False
+    ) -> list[str]:
+        """Make what is missing and start what does not run; what is there stays as it is.
 
         Args:
             stack: Whose.
             only: These services alone; all where it is empty.
-            wait_timeout: Seconds.
+            wait: Until every service is healthy or, if a one-shot, has ended well.
+            orphans: Take containers away that the files no longer have.
         """
         return self.arguments(
-            stack, "up", "--detach", "--wait", "--wait-timeout", str(wait_timeout),
-            "--no-build", "--pull", "never", "--remove-orphans",
+            stack, "up", "--detach", *(["--wait"] if wait else []), "--no-recreate",
+            "--no-build", "--pull", "never", *(["--remove-orphans"] if orphans else []),
             *(["--no-deps", *only] if only else []),
         )  # fmt: skip
 
-    def start(self, stack: Stack) -> list[str]:
-        """Start and do not wait."""
+    def recreate(self, stack: Stack, services: Sequence[str]) -> list[str]:
+        """Make containers anew, which are not started by it."""
         return self.arguments(
-            stack, "up", "--detach", "--no-build", "--pull", "never", "--remove-orphans"
-        )
+            stack, "up", "--no-start", "--force-recreate", "--no-deps",
+            "--no-build", "--pull", "never", *services,
+        )  # fmt: skip
 
-    def restart(self, stack: Stack, services: list[str]) -> list[str]:
+    def restart(self, stack: Stack, services: Sequence[str]) -> list[str]:
         """Restart some services."""
         return self.arguments(stack, "restart", "--no-deps", *services)
 

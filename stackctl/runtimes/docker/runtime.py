@@ -4,6 +4,7 @@ Only this module starts Compose's processes and talks to the daemon.
 """
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -14,14 +15,19 @@ from contextlib import AbstractContextManager
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import yaml
+
 from stackctl.addresses import Url, Way
 from stackctl.errors import MachineError, NotReady, UserError
-from stackctl.observed import Observed, ServiceState
+from stackctl.machine import listen_failure, listener
+from stackctl.observed import Observed, ServiceState, State
+from stackctl.pace import Patience
 from stackctl.pipe import Pipe, piped
+from stackctl.plan import Step
 from stackctl.progress import Progress
-from stackctl.render import Bundle, Place, Service, project_name
+from stackctl.render import Bundle, ComposeRendering, Host, Service, project_name
 from stackctl.runtimes import explanations
-from stackctl.runtimes.base import Identity, Inside, place_of
+from stackctl.runtimes.base import Identity, Inside, Obstacle, host_of
 from stackctl.runtimes.docker import compose as compose_commands
 from stackctl.runtimes.docker.compose import Compose
 from stackctl.scenario import Scenario
@@ -41,6 +47,9 @@ _POLL_SECONDS = 0.25
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _OWNER = "io.stackctl.owner"
+_DIGEST = "io.stackctl.digest"
+# What the daemon says -> what `ServiceState` says, where that is another word.
+_STATES: dict[str, State] = {"removing": "stopping"}
 _SERVER_PORT = 5000
 
 
@@ -70,8 +79,7 @@ class Docker:
     """
 
     name = "docker"
-    # The daemon publishes ports, whoever asks it.
-    may_bind_any_port = True
+    rendering = ComposeRendering
 
     def __init__(self, *, asks: bool = True) -> None:
         self._asks = asks
@@ -93,7 +101,7 @@ class Docker:
         return found
 
     @cached_property
-    def host(self) -> str:
+    def endpoint(self) -> str:
         """The daemon's address."""
         if self.context is None:
             return os.environ["DOCKER_HOST"]
@@ -114,9 +122,9 @@ class Docker:
             if self.context is None:
                 return docker.from_env(timeout=_API_SECONDS)
             tls = self.context.TLSConfig or False
-            return docker.DockerClient(base_url=self.host, tls=tls, timeout=_API_SECONDS)
+            return docker.DockerClient(base_url=self.endpoint, tls=tls, timeout=_API_SECONDS)
         except (DockerException, RequestException, ValueError) as error:
-            raise explanations.unreachable(self.host, error) from error
+            raise explanations.unreachable(self.endpoint, error) from error
 
     @cached_property
     def compose(self) -> Compose:
@@ -136,7 +144,7 @@ class Docker:
         """What the daemon tells of itself."""
         return dict(self.client.info())
 
-    def place(self, stack: Stack, scenario: Scenario, effective: Effective) -> Place:
+    def host(self, stack: Stack, scenario: Scenario, effective: Effective) -> Host:
         """The user's own files, and as whom containers act to be this user on the machine.
 
         A rootless daemon maps the root of a container to the user who runs the daemon.
@@ -144,7 +152,7 @@ class Docker:
         me = Identity.of_this_process()
         options = (self.info().get("SecurityOptions") or []) if self._asks else []
         rootless = any("rootless" in option for option in options)
-        return place_of(stack, effective, Identity(0, 0, me.user) if rootless else me)
+        return host_of(stack, effective, Identity(0, 0, me.user) if rootless else me)
 
     @_told
     def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:
@@ -164,7 +172,18 @@ class Docker:
             services=services,
             volumes=frozenset(v["Name"].removeprefix(prefix) for v in volumes),
             networks=frozenset(n["Name"].removeprefix(prefix) for n in api.networks(filters=mine)),
-            images=frozenset() if bundle is None else frozenset(self._present(bundle)),
+            programs=frozenset() if bundle is None else frozenset(self._present(bundle)),
+        )
+
+    def described(self, stack: Stack) -> tuple[Service, ...]:
+        """As `compose.yaml` says."""
+        path = stack.bundle / "compose.yaml"
+        if not path.is_file():
+            return ()
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))["services"]
+        return tuple(
+            Service(name, entry["image"], entry["labels"][_DIGEST], {}, entry["restart"] == "no")
+            for name, entry in found.items()
         )
 
     @_told
@@ -202,72 +221,76 @@ class Docker:
                     hint="choose another name with --set name=NAME; nothing was changed",
                 )
 
-    def obtain_images(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
+    def obtain(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
         """Build and pull what is not there.
 
         Raises:
             MachineError: An image cannot be had.
         """
         there = self._present(bundle)
-        for service in _one_for_each_image(bundle):
-            if service.image in there:
+        for program in bundle.programs:
+            if program.name in there:
                 continue
-            if service.image == bundle.built_image:
-                progress(f"building {service.image} (some minutes the first time)")
-                command, verb = self.compose.build(stack, service.name), "built"
+            image = program.name
+            service = next(s.name for s in bundle.services if s.program == image)
+            if program.action == "build":
+                progress(f"building {image} (some minutes the first time)")
+                command, verb = self.compose.build(stack, service), "built"
             else:
-                progress(f"pulling {service.image}")
-                command, verb = self.compose.pull(stack, [service.name]), "pulled"
+                progress(f"pulling {image}")
+                command, verb = self.compose.pull(stack, [service]), "pulled"
             code, output = self._run(command)
-            if code or service.image not in self._present(bundle):
-                raise explanations.no_image(
-                    service.image, verb, redact(output, stack.secrets.values())
-                )
+            if code or image not in self._present(bundle):
+                raise explanations.no_image(image, verb, redact(output, stack.secrets.values()))
 
-    def start(
+    def apply(
         self,
         stack: Stack,
-        bundle: Bundle,
+        services: Sequence[Service],
+        steps: Sequence[Step],
         *,
-        timeout: float,
+        timeout: float | None,
         progress: Progress,
-        only: Sequence[str] = (),
     ) -> None:
-        """Make the stack what its files say, and wait until every service is settled.
+        """Carry out the steps, and wait until every one of the services is settled.
+
+        Compose does what the plan says and finds no differences of its own: it compares a hash of
+        the whole definition, which another Compose computes otherwise.
 
         Raises:
             NotReady: Naming the service, its state, its last log lines, and what to do.
         """
-        sick = [s.name for s in self.observe(stack).services.values() if s.health == "unhealthy"]
-        if sick:
-            self._run(self.compose.restart(stack, sick))
-        begin = time.monotonic()
+        names = [service.name for service in services]
+        doing = {action: [step.name for step in steps if step.action == action]
+                 for action in ("recreate", "restart", "remove")}  # fmt: skip
+        if doing["recreate"]:
+            self._must(self.compose.recreate(stack, doing["recreate"]), stack)
+        if doing["restart"]:
+            self._must(self.compose.restart(stack, doing["restart"]), stack)
+        whole = set(names) == {service.name for service in self.described(stack)}
+        command = self.compose.up(
+            stack, () if whole else names, wait=timeout is not None, orphans=bool(doing["remove"])
+        )
+        if timeout is None:
+            self._run(command)
+            return
+        begin, patience = time.monotonic(), Patience(timeout)
         told: dict[str, str] = {}
 
-        def tell() -> None:
+        def tell() -> bool:
             for state in self.observe(stack).services.values():
                 text = str(state)
                 if told.get(state.name) != text and state.state != "created":
                     told[state.name] = text
                     progress(f"{state.name}: {text} ({time.monotonic() - begin:.1f} s)")
+            return not patience.is_over()
 
-        code, output = self._run(
-            self.compose.up(stack, only, wait_timeout=max(1, int(timeout))), meanwhile=tell
-        )
+        code, output = self._run(command, meanwhile=tell)
         tell()
-        states = self.observe(stack).services
-        failed = [
-            service.name
-            for service in bundle.services
-            if (not only or service.name in only)
-            and (service.name not in states or not states[service.name].settled)
-        ]
+        observed = self.observe(stack)
+        failed = observed.unsettled(names)
         if code or failed:
-            raise self._failure(stack, states, failed, output)
-
-    def restore(self, stack: Stack) -> None:
-        """Start what the files say; failures are left to whoever looks next."""
-        self._run(self.compose.start(stack))
+            raise self._failure(stack, observed.services, failed, output)
 
     @_told
     def remove(self, stack: Stack, *, lost: frozenset[str] = frozenset()) -> None:
@@ -376,39 +399,26 @@ class Docker:
         Raises:
             MachineError: One would not stop.
         """
-        code, output = self._run(self.compose.stop(stack, names))
-        if code:
-            raise MachineError(
-                f"services of stack {stack.name!r} could not be stopped: "
-                f"{redact(explanations.last_line(output), stack.secrets.values())}",
-                hint="mend that, and run the same command again",
-            )
-
-    def run_only(self, stack: Stack, names: Sequence[str], *, timeout: float) -> None:
-        """Have some services run, and none of the others."""
-        others = [name for name in self.observe(stack).services if name not in names]
-        if others:
-            self.stop(stack, others)
-        if not names:
-            return
-        code, output = self._run(self.compose.up(stack, names, wait_timeout=max(1, int(timeout))))
-        states = self.observe(stack).services
-        failed = [name for name in names if name not in states or not states[name].settled]
-        if code or failed:
-            raise self._failure(stack, states, failed, output)
+        self._must(self.compose.stop(stack, names), stack)
 
     @_told
-    def port_owner(self, stack: Stack, port: int) -> str | None:
-        """Which container publishes `port`; "" for one of the stack itself."""
+    def obstacle(self, stack: Stack, address: str, port: int) -> Obstacle | None:
+        """As the kernel says, and the daemon of its containers; that may use every port."""
+        failure = listen_failure(address, port)
+        if failure in (None, errno.EACCES):
+            return None
+        if failure == errno.EADDRNOTAVAIL:
+            return Obstacle("address")
         for container in self.client.api.containers():
             if any(entry.get("PublicPort") == port for entry in container.get("Ports") or []):
                 labels = container["Labels"]
                 if labels.get(_OWNER) == stack.owner:
-                    return ""
+                    return None
                 name = container["Names"][0].lstrip("/")
                 other = labels.get("io.stackctl.stack")
-                return f"stack {other!r} (container {name})" if other else f"container {name}"
-        return None
+                told = f"stack {other!r} (container {name})" if other else f"container {name}"
+                return Obstacle("taken", told)
+        return Obstacle("taken", listener(port))
 
     @_told
     def disk_use(self, stack: Stack) -> Mapping[str, int]:
@@ -432,13 +442,13 @@ class Docker:
         bindings = (found.get("NetworkSettings") or {}).get("Ports") or {}
         return ServiceState(
             name=labels[_SERVICE],
-            state=state["Status"],
+            state=_STATES.get(state["Status"], state["Status"]),
             health=(state.get("Health") or {}).get("Status", ""),
             exit_code=int(state.get("ExitCode", 0)),
-            digest=labels.get("io.stackctl.digest", ""),
-            image=found["Config"]["Image"],
+            digest=labels.get(_DIGEST, ""),
+            program=found["Config"]["Image"],
             out_of_memory=bool(state.get("OOMKilled")),
-            one_shot=found["HostConfig"]["RestartPolicy"]["Name"] in ("", "no"),
+            once=found["HostConfig"]["RestartPolicy"]["Name"] in ("", "no"),
             ports=tuple(
                 f"{entry['HostIp']}:{entry['HostPort']}"
                 for entries in bindings.values()
@@ -467,7 +477,7 @@ class Docker:
         from docker.errors import ImageNotFound
 
         there = set()
-        for image in {service.image for service in bundle.services}:
+        for image in {service.program for service in bundle.services}:
             with contextlib.suppress(ImageNotFound):
                 self.client.images.get(image)
                 there.add(image)
@@ -508,11 +518,27 @@ class Docker:
                     process.kill()
                     process.wait()
 
+    def _must(self, command: list[str], stack: Stack) -> None:
+        code, output = self._run(command)
+        if code:
+            told = redact(explanations.last_line(output), stack.secrets.values())
+            raise MachineError(
+                f"Compose failed for stack {stack.name!r}: {told}",
+                hint="mend that, and run the same command again",
+            )
+
     def _run(
-        self, command: list[str], *, given: str | None = None, meanwhile: Any = None
+        self, command: list[str], *, given: str = "", meanwhile: Callable[[], bool] | None = None
     ) -> tuple[int, str]:
+        """Exit code and output of a command.
+
+        Args:
+            command: Program and words.
+            given: Its standard input.
+            meanwhile: Called again and again; where it says no, the command is ended.
+        """
         with self._process(command, stdin=subprocess.PIPE) as process:
-            pending: str | None = given or ""
+            pending: str | None = given
             while True:
                 try:
                     output, _ = process.communicate(
@@ -521,11 +547,6 @@ class Docker:
                     return process.returncode, output
                 except subprocess.TimeoutExpired:
                     pending = None
-                    meanwhile()
-
-
-def _one_for_each_image(bundle: Bundle) -> list[Service]:
-    first: dict[str, Service] = {}
-    for service in bundle.services:
-        first.setdefault(service.image, service)
-    return list(first.values())
+                    if meanwhile is not None and not meanwhile():
+                        process.terminate()
+                        meanwhile = None

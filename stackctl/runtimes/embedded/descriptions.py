@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stackctl.observed import ServiceState
-from stackctl.render import Bundle
-from stackctl.runtimes.embedded import probes
+from stackctl.observed import ServiceState, State
+from stackctl.pace import pace
+from stackctl.render import Bundle, Service
+from stackctl.runtimes.embedded import folders, probes
 from stackctl.stack import Stack
 
 Description = dict[str, Any]
@@ -19,10 +20,10 @@ Description = dict[str, Any]
 _DEATHS = 2
 _GRACE_SECONDS = 60.0
 # What supervisord says -> what `ServiceState` says.
-_STATES = {
+_STATES: dict[str, State] = {
     "STARTING": "running",
     "RUNNING": "running",
-    "STOPPING": "running",
+    "STOPPING": "stopping",
     "BACKOFF": "restarting",
     "STOPPED": "stopped",
     "EXITED": "exited",
@@ -39,6 +40,14 @@ def descriptions(stack: Stack) -> dict[str, Description]:
         with contextlib.suppress(OSError, tomllib.TOMLDecodeError):
             found[path.stem] = tomllib.loads(path.read_text(encoding="utf-8"))
     return _in_order(found)
+
+
+def services(stack: Stack) -> tuple[Service, ...]:
+    """The same, as a plan takes them."""
+    return tuple(
+        Service(name, found["image"], found["digest"], {}, bool(found.get("one_shot")))
+        for name, found in descriptions(stack).items()
+    )
 
 
 def of_bundle(bundle: Bundle) -> dict[str, Description]:
@@ -93,7 +102,7 @@ def waves(wanted: Mapping[str, Description], names: list[str]) -> list[list[str]
 def notes(stack: Stack) -> dict[str, Description]:
     """What the guards wrote down of the processes that they started."""
     notes = {}
-    for path in stack.run.glob("*.json") if stack.run.is_dir() else ():
+    for path in folders.run(stack).glob("*.json") if folders.run(stack).is_dir() else ():
         with contextlib.suppress(OSError, ValueError):
             notes[path.stem] = json.loads(path.read_text(encoding="utf-8"))
     return notes
@@ -114,7 +123,7 @@ def state_of(
     known_ready: bool,
 ) -> ServiceState:
     """What supervisord, the guard's note and the probe tell of one service."""
-    state = "stopped" if process is None else _STATES[process["statename"]]
+    state: State = "stopped" if process is None else _STATES[process["statename"]]
     health = ""
     if state == "running" and "ready" in description:
         current = note.get("digest") == description["digest"]
@@ -122,14 +131,14 @@ def state_of(
             health = "healthy"
         else:
             age = process["now"] - process["start"] if process else 0
-            health = "starting" if age < _GRACE_SECONDS else "unhealthy"
+            health = "starting" if age < _GRACE_SECONDS * pace() else "unhealthy"
     return ServiceState(
         name=name,
         state=state,
         health=health,
         exit_code=process["exitstatus"] if process and state in ("exited", "dead") else 0,
         digest=note.get("digest", ""),
-        one_shot=bool(description.get("one_shot")),
-        image=description["image"],
+        once=bool(description.get("one_shot")),
+        program=description["image"],
         ports=tuple(description.get("published", ())) if state == "running" else (),
     )

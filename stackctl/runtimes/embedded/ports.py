@@ -4,14 +4,11 @@ from collections.abc import Iterable
 
 from stackctl.errors import MachineError
 from stackctl.machine import listen_failure
+from stackctl.runtimes.embedded import folders
+from stackctl.services import SERVICES
 from stackctl.stack import Stack
 
-# By service. SeaweedFS has a gRPC port for each, this many above it by a rule of its own.
-_LISTENERS = {
-    "postgres": ("postgres",),
-    "mysql": ("mysql",),
-    "objects": ("objects", "master", "volume", "filer", "admin"),
-}
+# Each listener has a second port, this many above it: by a rule of SeaweedFS's own, for gRPC.
 SECOND = 10000
 # Below the ports that the kernel gives to connections, the second one too.
 _FIRST, _LAST = 10240, 22760
@@ -31,13 +28,12 @@ def choose(
     Raises:
         MachineError: None is free.
     """
-    manifest = stack.manifest()
-    known = dict(manifest.ports) if manifest is not None else {}
+    known = folders.ports(stack)
     chosen: dict[str, int] = {}
     kept_free = {taken for port in published for taken in (port, port - SECOND)}
     begin, count = int(stack.owner[:8], 16), _LAST - _FIRST
     candidates = (_FIRST + (begin + step) % count for step in range(count))
-    for listener in (name for service in services for name in _LISTENERS.get(service, ())):
+    for listener in (name for service in services for name in SERVICES[service].listeners):
         port = known.get(listener)
         if port is None or port in kept_free or not (running or _is_free(port)):
             taken = {*known.values(), *chosen.values(), *kept_free}

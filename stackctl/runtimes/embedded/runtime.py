@@ -4,7 +4,7 @@ A stack's `bundle/processes/*.toml` say what each service is, its guard starts i
 one supervisord, kept by one keeper, starts the guards. Whoever looks reads the same descriptions.
 """
 
-import contextlib
+import errno
 import os
 import pwd
 import shutil
@@ -13,28 +13,37 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackctl.errors import MachineError, NotReady
-from stackctl.machine import folder_bytes
+from stackctl.machine import folder_bytes, listen_failure, listener
 from stackctl.observed import Observed, ServiceState
+from stackctl.pace import Patience
 from stackctl.pipe import Pipe, piped
+from stackctl.plan import Step
 from stackctl.progress import Progress
-from stackctl.render import Bundle, Local, Place
+from stackctl.render import Bundle, ProcessHost, ProcessRendering, Service
 from stackctl.runtimes import explanations
-from stackctl.runtimes.base import Identity, place_of
-from stackctl.runtimes.embedded import components, environments, logfiles, ports, volumes
-from stackctl.runtimes.embedded import descriptions as services
+from stackctl.runtimes.base import Identity, Obstacle, host_of
+from stackctl.runtimes.embedded import (
+    components,
+    descriptions,
+    environments,
+    folders,
+    logfiles,
+    ports,
+    volumes,
+)
 from stackctl.runtimes.embedded.supervision import Supervision, Unanswered
 from stackctl.scenario import Scenario
 from stackctl.secrets import redact
+from stackctl.services import SERVICES
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
 from stackctl.versions import MLFLOW
 
-_DATABASES = ("postgres", "mysql")
 _POLL_SECONDS = 0.2
 # A log is searched for the cause once a service takes longer than most do.
 _PATIENCE_SECONDS = 15.0
@@ -44,7 +53,7 @@ class Embedded:
     """Stacks as processes."""
 
     name = "embedded"
-    may_bind_any_port = os.geteuid() == 0
+    rendering = ProcessRendering
 
     def check(self) -> None:
         """This machine can run processes as this runtime does.
@@ -63,21 +72,23 @@ class Embedded:
         if mlflow.missing:
             raise MachineError(mlflow.missing, hint=mlflow.mend)
 
-    def place(self, stack: Stack, scenario: Scenario, effective: Effective) -> Place:
+    def host(self, stack: Stack, scenario: Scenario, effective: Effective) -> ProcessHost:
         """The user's own files, the programs of this machine, and ports that are free.
 
         Raises:
             MachineError: No port is free, or nobody can run the database.
         """
-        database = next((name for name in _DATABASES if name in scenario.services), "")
-        user = components.service_user(volumes.of_stack(stack).get(database)) if database else ""
-        if database and not user:
+        demanding = next((name for name in scenario.services if SERVICES[name].refuses_root), "")
+        kept = volumes.of_stack(stack).get(demanding)
+        user = components.service_user(kept) if demanding else ""
+        if demanding and not user:
             _require_account()
         found, version = components.find_all(), effective.settings.mlflow_version
         own = version != MLFLOW
         if own:
             found = {**found, "mlflow": environments.component(version)}
-        local = Local(
+        return ProcessHost(
+            **vars(host_of(stack, effective, Identity.of_this_process())),
             components={
                 name: components.for_user(component, user) if user else component
                 for name, component in found.items()
@@ -91,9 +102,9 @@ class Embedded:
             volumes={
                 name: str(volumes.folder(stack, effective.settings, name, user))
                 for name in scenario.services
-                if name in volumes.KEEPERS
+                if SERVICES[name].keeps_data
             },
-            run=str(stack.run),
+            run=str(folders.run(stack)),
             bundle=str(stack.bundle),
             path=components.path(),
             user_base=site.getuserbase(),
@@ -101,15 +112,18 @@ class Embedded:
             service_folder=str(volumes.system_folder(stack) / "run"),
             mlflow_path=environments.path(version, components.path()) if own else "",
         )
-        return replace(place_of(stack, effective, Identity.of_this_process()), local=local)
 
     def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:
         """The processes as supervisord and their own probes tell, and the volumes' folders."""
         return Observed(
             services={state.name: state for state in self._states(stack)},
             volumes=frozenset(volumes.of_stack(stack)),
-            images=_present(bundle) if bundle else frozenset(),
+            programs=_present(bundle) if bundle else frozenset(),
         )
+
+    def described(self, stack: Stack) -> tuple[Service, ...]:
+        """As the files in `processes/` say."""
+        return descriptions.services(stack)
 
     def refuse_foreign(self, stack: Stack, bundle: Bundle) -> None:
         """No volume's folder holds what is not this stack's, or is of a newer database.
@@ -117,40 +131,55 @@ class Embedded:
         Raises:
             UserError: Naming the folder.
         """
-        for name, folder in services.volumes_of(bundle).items():
+        for name, folder in descriptions.volumes_of(bundle).items():
             volumes.refuse_foreign(stack, name, folder)
 
-    def obtain_images(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
+    def obtain(self, stack: Stack, bundle: Bundle, progress: Progress) -> None:
         """Install what is to be installed, and copy what another user is to run.
 
         Raises:
             MachineError: It cannot be had, or not be written.
         """
-        for name, description in services.of_bundle(bundle).items():
+        for name, description in descriptions.of_bundle(bundle).items():
             if version := description.get("mlflow"):
                 environments.make(version, progress)
             if user := description.get("user"):
                 original = components.find_all()[name]
                 components.copy(original, components.for_user(original, user))
 
-    def start(
+    def apply(
         self,
         stack: Stack,
-        bundle: Bundle,
+        services: Sequence[Service],
+        steps: Sequence[Step],
         *,
-        timeout: float,
+        timeout: float | None,
         progress: Progress,
-        only: Sequence[str] = (),
     ) -> None:
-        """Make the stack what its files say, and wait until every service is settled.
+        """Carry out the steps, and wait until every one of the services is settled.
 
         Raises:
             NotReady: Naming the service, its state, its last log lines, and what to do.
         """
+        started = _Started(
+            {name: note.get("starts", 0) for name, note in descriptions.notes(stack).items()},
+            {path: path.stat().st_size for path in folders.logs(stack).glob("*.log")},
+        )
+        waited_for = [service.name for service in services]
+        self._carry_out(stack, steps, waited_for)
+        if timeout is not None:
+            self._wait(stack, waited_for, started, timeout, progress)
+
+    def _wait(
+        self,
+        stack: Stack,
+        names: Sequence[str],
+        started: "_Started",
+        timeout: float,
+        progress: Progress,
+    ) -> None:
         begin = time.monotonic()
-        before = {name: note.get("starts", 0) for name, note in services.notes(stack).items()}
-        sizes = {path: path.stat().st_size for path in stack.logs.glob("*.log")}
-        self._bring_up(stack)
+        patience = Patience(timeout)
         told: dict[str, str] = {}
         states: dict[str, ServiceState] = {}
         while True:
@@ -160,29 +189,33 @@ class Embedded:
                 if told.get(state.name) != str(state):
                     told[state.name] = str(state)
                     progress(f"{state.name}: {state} ({time.monotonic() - begin:.1f} s)")
-            failed = [s.name for s in bundle.services
-                      if (not only or s.name in only)
-                      and (s.name not in states or not states[s.name].settled)]  # fmt: skip
+            failed = Observed(states).unsettled(names)
             if not failed:
                 return
-            notes = services.notes(stack)
-            hopeless = [
-                name for name in failed
-                if name in states and services.is_hopeless(
-                    states[name], notes.get(name, {}).get("starts", 0) - before.get(name, 0)
-                )
-            ]  # fmt: skip
-            waited = time.monotonic() - begin
-            if not hopeless and waited > _PATIENCE_SECONDS:
-                hopeless = [name for name in failed if self._says_why(stack, name, sizes)]
-            if hopeless or waited > timeout:
+            hopeless = self._hopeless(stack, failed, states, started, patience)
+            if hopeless or patience.is_over():
                 raise self._failure(stack, states, hopeless or failed)
             time.sleep(_POLL_SECONDS)
 
-    def restore(self, stack: Stack) -> None:
-        """Start what the files say; failures are left to whoever looks next."""
-        with contextlib.suppress(MachineError):
-            self._bring_up(stack)
+    def _hopeless(
+        self,
+        stack: Stack,
+        failed: Sequence[str],
+        states: Mapping[str, ServiceState],
+        started: "_Started",
+        patience: Patience,
+    ) -> list[str]:
+        """Those of the services that no waiting mends."""
+        notes = descriptions.notes(stack)
+        found = [
+            name for name in failed
+            if name in states and descriptions.is_hopeless(
+                states[name], notes.get(name, {}).get("starts", 0) - started.starts.get(name, 0)
+            )
+        ]  # fmt: skip
+        if not found and patience.spent > _PATIENCE_SECONDS:
+            return [name for name in failed if self._says_why(stack, name, started.sizes)]
+        return found
 
     def remove(self, stack: Stack, *, lost: frozenset[str] = frozenset()) -> None:
         """Stop every process, and delete the folders of those volumes that are named.
@@ -192,11 +225,12 @@ class Embedded:
         """
         self._stop(stack)
         mine = volumes.of_stack(stack)
-        sockets = services.sockets(stack)
+        sockets = descriptions.sockets(stack)
         try:
             for path in sockets:
                 path.unlink(missing_ok=True)
-            for folder in (stack.run, stack.logs, volumes.system_folder(stack) / "run"):
+            away = (folders.run(stack), folders.logs(stack), volumes.system_folder(stack) / "run")
+            for folder in away:
                 if folder.exists():
                     shutil.rmtree(folder)
             for name in sorted(lost & set(mine)):
@@ -211,8 +245,8 @@ class Embedded:
     def logs(self, stack: Stack, service: str | None, *, follow: bool, tail: int) -> Iterator[str]:
         """Lines of the logs, without secrets."""
         values = stack.secrets.values()
-        names = [service] if service else sorted(services.descriptions(stack))
-        files = {name: stack.logs / f"{name}.log" for name in names}
+        names = [service] if service else sorted(descriptions.descriptions(stack))
+        files = {name: folders.logs(stack) / f"{name}.log" for name in names}
         for name, line in logfiles.lines(files, follow=follow, tail=tail):
             yield redact(line if service else f"{name} | {line}", values)
 
@@ -228,9 +262,9 @@ class Embedded:
         self, stack: Stack, service: str, script: str, words: Sequence[str]
     ) -> AbstractContextManager[Pipe]:
         """A process with the environment of the service's own."""
-        wanted = services.descriptions(stack)[service]
+        wanted = descriptions.descriptions(stack)[service]
         # As far from the bundle as the services' own folders are.
-        folder = stack.run / f"beside-{service}"
+        folder = folders.run(stack) / f"beside-{service}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = {"HOME": str(folder), "TMPDIR": str(folder)}
         return piped(
@@ -243,59 +277,41 @@ class Embedded:
 
     def sweep(self, stack: Stack) -> None:
         """Empty the folders of programs that were killed; they ended with their stackctl."""
-        for folder in stack.run.glob("beside-*"):
+        for folder in folders.run(stack).glob("beside-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def stop(self, stack: Stack, names: Sequence[str]) -> None:
-        """Stop some services."""
+        """Stop some descriptions."""
         supervision = self._supervision(stack)
         if supervision.keeper() is not None:
             supervision.stop_processes(list(names))
 
-    def run_only(self, stack: Stack, names: Sequence[str], *, timeout: float) -> None:
-        """Have some services run, and none of the others."""
-        wanted = services.descriptions(stack)
-        others = [name for name in wanted if name not in names]
-        supervision = self._supervision(stack)
-        if supervision.keeper() is not None:
-            supervision.stop_processes(others)
-            supervision.update()
-        elif names:
-            volumes.make_all(stack, wanted)
-            supervision.launch()
-        else:
-            return
-        # Those have been started with the rest, and wait for it still.
-        supervision.stop_processes(others)
-        supervision.start_processes(list(names))
-        deadline = time.monotonic() + timeout
-        while True:
-            states = {state.name: state for state in self._states(stack)}
-            failed = [name for name in names if not states[name].settled]
-            if not failed:
-                return
-            if time.monotonic() > deadline:
-                raise self._failure(stack, states, failed)
-            time.sleep(_POLL_SECONDS)
-
-    def port_owner(self, stack: Stack, port: int) -> str | None:
-        """Which stack of this home publishes `port`; "" for this one."""
+    def obstacle(self, stack: Stack, address: str, port: int) -> Obstacle | None:
+        """As the kernel says; a stack of this home is known by name."""
+        failure = listen_failure(address, port)
+        if failure is None:
+            return None
+        if failure == errno.EADDRNOTAVAIL:
+            return Obstacle("address")
+        if failure == errno.EACCES:
+            return Obstacle("privilege")
         for other in stack.home.stacks():
             for state in self._states(other):
                 if any(entry.endswith(f":{port}") for entry in state.ports):
-                    return "" if other.name == stack.name else f"stack {other.name!r}"
-        return None
+                    own = other.name == stack.name
+                    return None if own else Obstacle("taken", f"stack {other.name!r}")
+        return Obstacle("taken", listener(port))
 
     def disk_use(self, stack: Stack) -> Mapping[str, int]:
         """Bytes used by each volume's folder."""
         return {name: folder_bytes(path) for name, path in volumes.of_stack(stack).items()}
 
     def _supervision(self, stack: Stack) -> Supervision:
-        return Supervision(stack.run, stack.logs)
+        return Supervision(folders.run(stack), folders.logs(stack))
 
     def _says_why(self, stack: Stack, service: str, sizes: Mapping[Path, int]) -> bool:
         """The service's log has told since then what no waiting mends."""
-        path = stack.logs / f"{service}.log"
+        path = folders.logs(stack) / f"{service}.log"
         try:
             with path.open(encoding="utf-8", errors="replace") as file:
                 file.seek(min(sizes.get(path, 0), path.stat().st_size))
@@ -304,46 +320,40 @@ class Embedded:
             return False
 
     def _stop(self, stack: Stack) -> None:
-        wanted = services.descriptions(stack)
-        self._supervision(stack).stop(*services.waves(wanted, list(wanted)))
+        wanted = descriptions.descriptions(stack)
+        self._supervision(stack).stop(*descriptions.waves(wanted, list(wanted)))
 
-    def _bring_up(self, stack: Stack) -> None:
-        """Have every process run from the files that are there now."""
-        wanted = services.descriptions(stack)
-        volumes.make_all(stack, wanted)
+    def _carry_out(self, stack: Stack, steps: Sequence[Step], names: Sequence[str]) -> None:
+        """Do what the steps say, by the files that are there now."""
+        wanted = descriptions.descriptions(stack)
         supervision = self._supervision(stack)
         if supervision.keeper() is None:
+            volumes.make_all(stack, wanted)
             supervision.launch()
+            # That starts every service; those that nobody asked for wait for the others still.
+            supervision.stop_processes([name for name in wanted if name not in names])
             return
+        if not steps:
+            return
+        volumes.make_all(stack, wanted)
+        touched = {step.name for step in steps}
+        begun = [name for name in wanted if name in touched]
+        gone = [name for name in touched if name not in wanted]
         try:
-            self._replace_what_differs(stack, wanted)
+            there = supervision.processes()
+            ending = [name for name in [*begun, *gone] if name in there]
+            for wave in descriptions.waves(wanted, ending):
+                supervision.stop_processes(wave)
+            supervision.update()
+            supervision.start_processes(begun)
         except Unanswered:
             # It is ending, or hangs: what it left is taken over by a new one.
             self._stop(stack)
             supervision.launch()
 
-    def _replace_what_differs(
-        self, stack: Stack, wanted: Mapping[str, services.Description]
-    ) -> None:
-        supervision = self._supervision(stack)
-        supervision.update()
-        # Asked to by somebody who was killed; it would look like one that starts.
-        ending = {name for name, told in supervision.processes().items()
-                  if told["statename"] == "STOPPING"}  # fmt: skip
-        stale = {
-            state.name for state in self._states(stack)
-            if state.name in wanted
-            and (state.digest != wanted[state.name]["digest"]
-                 or (not state.settled and state.health != "starting"))
-        } | ending  # fmt: skip
-        in_order = [name for name in wanted if name in stale]
-        for wave in services.waves(wanted, in_order):
-            supervision.stop_processes(wave)
-        supervision.start_processes(in_order)
-
     def _states(self, stack: Stack, ready: frozenset[str] = frozenset()) -> list[ServiceState]:
         """Every service as it is now; those in `ready` are not asked again whether they are."""
-        wanted, notes = services.descriptions(stack), services.notes(stack)
+        wanted, notes = descriptions.descriptions(stack), descriptions.notes(stack)
         supervision = self._supervision(stack)
         processes: dict[str, dict[str, Any]] = {}
         if supervision.keeper() is not None:
@@ -356,7 +366,7 @@ class Embedded:
         elif not notes:
             return []
         return [
-            services.state_of(
+            descriptions.state_of(
                 name, description, processes.get(name), notes.get(name, {}), name in ready
             )
             for name, description in wanted.items()
@@ -370,11 +380,19 @@ class Embedded:
         return explanations.not_ready(name, states.get(name), lines)
 
 
+@dataclass(frozen=True)
+class _Started:
+    """How often each service had been started before, and how long each log was."""
+
+    starts: Mapping[str, int]
+    sizes: Mapping[Path, int]
+
+
 def _present(bundle: Bundle) -> frozenset[str]:
     """What the services of a bundle run, but for what is still to be installed."""
-    wanted = services.of_bundle(bundle)
+    wanted = descriptions.of_bundle(bundle)
     return frozenset(
-        service.image
+        service.program
         for service in bundle.services
         if not (version := wanted[service.name].get("mlflow"))
         or environments.folder(version).exists()

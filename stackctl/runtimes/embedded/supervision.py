@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from stackctl.errors import MachineError
+from stackctl.pace import Patience
 from stackctl.runtimes.embedded import keeper
 
 _ANSWER_SECONDS = 10
@@ -86,12 +87,12 @@ class Supervision:
             )  # fmt: skip
         finally:
             os.close(log)
-        deadline = time.monotonic() + _LAUNCH_SECONDS
+        patience = Patience(_LAUNCH_SECONDS)
         while True:
             with suppress(Unanswered):
                 self.processes()
                 return
-            if process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or patience.is_over():
                 last = (self.logs / "keeper.log").read_text(encoding="utf-8", errors="replace")
                 raise MachineError(
                     "supervisord did not start",
@@ -125,13 +126,13 @@ class Supervision:
         Raises:
             Unanswered: supervisord does not answer, or a process does not end.
         """
-        deadline = time.monotonic() + _STOP_SECONDS
+        patience = Patience(_STOP_SECONDS)
         with self._called() as supervisor:
             for name in names:
                 with _expected(_NOT_RUNNING):
                     supervisor.stopProcess(name, False)
             while any(supervisor.getProcessInfo(name)["pid"] for name in names):
-                if time.monotonic() > deadline:
+                if patience.is_over():
                     raise Unanswered(f"{', '.join(names)} do not end", hint=f"see {self.logs}")
                 time.sleep(_POLL_SECONDS)
 
@@ -152,33 +153,33 @@ class Supervision:
         Raises:
             MachineError: Something would not end.
         """
-        deadline = time.monotonic() + _STOP_SECONDS
+        patience = Patience(_STOP_SECONDS)
         if self.keeper() is not None:
             with suppress(Unanswered):
                 for wave in waves:
                     self.stop_processes(wave)
             with suppress(Unanswered), self._called() as supervisor:
                 supervisor.shutdown()
-        asked = time.monotonic()
+        answer: Patience | None = Patience(_ANSWER_SECONDS)
         while (holder := self.keeper()) is not None:
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise MachineError(
                     f"the stack's supervisor (process {holder}) does not end",
                     hint=f"see {self.logs / 'supervisord.log'}",
                 )
             # A holder in another name space of processes has no number here.
-            if holder > 0 and time.monotonic() - asked > _ANSWER_SECONDS:
+            if holder > 0 and answer is not None and answer.is_over():
                 # It holds the lock at this moment, so it is the keeper and no stranger.
                 os.kill(holder, signal.SIGTERM)
-                asked = deadline
+                answer = None
             time.sleep(_POLL_SECONDS)
         self._wait_until_idle()
 
     def _wait_until_idle(self) -> None:
         """Wait for what a keeper that was killed has left: it is ending."""
-        deadline = time.monotonic() + _STOP_SECONDS
+        patience = Patience(_STOP_SECONDS)
         while left := self._left():
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise MachineError(
                     f"{', '.join(left)} of an earlier start does not end", hint=f"see {self.logs}"
                 )

@@ -11,13 +11,12 @@ from typing import Any
 
 from stackctl.errors import MachineError, UserError
 from stackctl.machine import check_writable
-from stackctl.runtimes.embedded import components
+from stackctl.runtimes.embedded import components, folders
+from stackctl.services import SERVICES
 from stackctl.settings import Settings
 from stackctl.stack import Stack
 from stackctl.versions import POSTGRES_MAJOR
 
-# The services that keep data which no client writes; each has a volume of its own name.
-KEEPERS = ("postgres", "mysql", "objects")
 _OWNER_MARK = ".stackctl-owner"
 
 
@@ -26,24 +25,17 @@ def folder(stack: Stack, settings: Settings, name: str, user: str) -> Path:
 
     Where root deploys, the user who runs a database may not pass through root's folders.
     """
-    manifest = stack.manifest()
-    if manifest is not None and (kept := stack.volume_folder(manifest, name)):
+    if kept := folders.volumes(stack).get(name):
         return kept
     wanted = stack.data(settings.data) / name
-    if user and name != "objects" and not components.reachable(wanted.parent, user):
+    if user and SERVICES[name].refuses_root and not components.reachable(wanted.parent, user):
         return system_folder(stack) / name
     return wanted
 
 
 def of_stack(stack: Stack) -> dict[str, Path]:
     """The folders that are there and are the stack's own, by volume."""
-    manifest = stack.manifest()
-    found = {}
-    for name in manifest.volumes if manifest is not None else ():
-        path = stack.volume_folder(manifest, name) if manifest is not None else None
-        if path is not None and _is_ours(stack, path):
-            found[name] = path
-    return found
+    return {name: path for name, path in folders.volumes(stack).items() if _is_ours(stack, path)}
 
 
 def refuse_foreign(stack: Stack, name: str, path: Path) -> None:
@@ -56,7 +48,7 @@ def refuse_foreign(stack: Stack, name: str, path: Path) -> None:
     check_writable(path)
     if not path.exists():
         manifest = stack.manifest()
-        if manifest is not None and manifest.deployed_at and name in manifest.volumes:
+        if manifest is not None and manifest.deployed_at and name in folders.volumes(stack):
             raise UserError(
                 f"folder {path} with the data of service {name} is gone",
                 hint="is a disk not mounted? If the data shall be lost: "

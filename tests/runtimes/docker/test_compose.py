@@ -52,8 +52,10 @@ def program(path: Path, answer: str, code: int = 0) -> str:
 
 def test_each_call_names_project_folder_and_file(stack: Stack) -> None:
     calls = {
-        "up": COMPOSE.up(stack, wait_timeout=90),
-        "start": COMPOSE.start(stack),
+        "up": COMPOSE.up(stack, wait=True, orphans=True),
+        "start": COMPOSE.up(stack, wait=False),
+        "some": COMPOSE.up(stack, ["a", "b"], wait=True),
+        "recreate": COMPOSE.recreate(stack, ["a"]),
         "restart": COMPOSE.restart(stack, ["a", "b"]),
         "build": COMPOSE.build(stack, "tracking"),
         "pull": COMPOSE.pull(stack, ["postgres"]),
@@ -64,8 +66,10 @@ def test_each_call_names_project_folder_and_file(stack: Stack) -> None:
     }
     assert all(call[: len(START)] == START for call in calls.values())
     assert {name: " ".join(call[len(START) :]) for name, call in calls.items()} == {
-        "up": "up --detach --wait --wait-timeout 90 --no-build --pull never --remove-orphans",
-        "start": "up --detach --no-build --pull never --remove-orphans",
+        "up": "up --detach --wait --no-recreate --no-build --pull never --remove-orphans",
+        "start": "up --detach --no-recreate --no-build --pull never",
+        "some": "up --detach --wait --no-recreate --no-build --pull never --no-deps a b",
+        "recreate": "up --no-start --force-recreate --no-deps --no-build --pull never a",
         "restart": "restart --no-deps a b",
         "build": "build tracking",
         "pull": "pull --policy missing postgres",
@@ -84,7 +88,8 @@ def test_the_real_compose_knows_every_word(stack: Stack) -> None:
     """`--help` after the words fails where one of the options does not exist."""
     real = Compose((tool("docker-compose"),), "")
     for call in (
-        real.up(stack, wait_timeout=1), real.start(stack), real.restart(stack, ["a"]),
+        real.up(stack, wait=True, orphans=True), real.recreate(stack, ["a"]),
+        real.restart(stack, ["a"]),
         real.build(stack, "a"), real.pull(stack, ["a"]), real.down(stack),
         real.logs(stack, "a", follow=True, tail=1),
     ):  # fmt: skip

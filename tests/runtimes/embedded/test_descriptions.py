@@ -7,6 +7,7 @@ import pytest
 
 from stackctl.observed import ServiceState
 from stackctl.runtimes.embedded import descriptions as services
+from stackctl.runtimes.embedded import folders
 from stackctl.stack import Home, Stack, write_files
 from tests.bundles import processes
 
@@ -40,9 +41,9 @@ def test_a_file_that_is_damaged_is_left_out_and_no_stack_has_none(home: Home) ->
     stack = written(home, "scenario-5")
     (stack.bundle / "processes" / "tracking.toml").write_text("[")
     assert set(services.descriptions(stack)) == {"postgres", "objects"}
-    stack.run.mkdir()
-    (stack.run / "objects.json").write_text("{")
-    (stack.run / "postgres.json").write_text(json.dumps({"digest": "1"}))
+    folders.run(stack).mkdir()
+    (folders.run(stack) / "objects.json").write_text("{")
+    (folders.run(stack) / "postgres.json").write_text(json.dumps({"digest": "1"}))
     assert services.notes(stack) == {"postgres": {"digest": "1"}}
 
 

@@ -14,7 +14,7 @@ FIVE = ("postgres", "objects", "bucket", "tracking")
 
 def deployed(home: Home, chosen: dict[str, int]) -> Stack:
     stack = home.stack("one")
-    stack.save(Manifest("one", "scenario-5", "embedded", stack.owner, ports=chosen))
+    stack.save(Manifest("one", "scenario-5", "embedded", stack.owner, kept={"ports": chosen}))
     return stack
 
 

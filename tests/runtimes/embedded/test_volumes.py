@@ -32,7 +32,7 @@ def made(stack: Stack, name: str, path: Path, **description: str) -> Stack:
     """The stack with a volume that was deployed."""
     volumes.make_all(stack, {name: {"volume": str(path), **description}})
     manifest = Manifest("one", "scenario-5", "embedded", stack.owner, deployed_at="2026-11-21",
-                        home=str(stack.home.path), volumes={name: str(path)})  # fmt: skip
+                        home=str(stack.home.path), kept={"volumes": {name: str(path)}})  # fmt: skip
     stack.save(manifest)
     return stack
 

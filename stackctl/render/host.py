@@ -1,8 +1,9 @@
-"""Where a bundle will live, and what it needs to know of that place."""
+"""The machine on which a bundle's services run, as its files name it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,41 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Local:
-    """What processes on the machine itself need to be told, and containers do not.
+class Host:
+    """The machine on which a stack's services run, as the stack's files name it.
+
+    Attributes:
+        home: The home folder of the stack.
+        data: The data folder, absolute.
+        secrets: The folder of the stack's secrets, absolute.
+        owner: The mark of the stack's services, volumes and networks.
+        uid: User id of whoever deploys, as services must use it to act as that user.
+        gid: Group id, likewise.
+        user: The user's name.
+    """
+
+    home: str
+    data: str
+    secrets: str
+    owner: str
+    uid: int
+    gid: int
+    user: str
+
+    @property
+    def volumes_in_data(self) -> bool:
+        """Services keep in the data folder what no client writes."""
+        return False
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """What was chosen for the stack and is to stay as it is from now on."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ProcessHost(Host):
+    """The same where services are processes, which share the machine's ports and folders.
 
     Attributes:
         components: By name.
@@ -52,36 +86,15 @@ class Local:
     service_folder: str = ""
     mlflow_path: str = ""
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where a bundle will live, and who owns its files.
-
-    Attributes:
-        home: The home folder of the stack.
-        data: The data folder, absolute.
-        secrets: The folder of the stack's secrets, absolute.
-        owner: The mark of the stack's containers, volumes and networks.
-        uid: User id of whoever deploys, as containers must use it to act as that user.
-        gid: Group id, likewise.
-        user: The user's name.
-        local: Where services are processes of the machine; None where they are containers.
-    """
-
-    home: str
-    data: str
-    secrets: str
-    owner: str
-    uid: int
-    gid: int
-    user: str
-    local: Local | None = None
+    @property
+    def volumes_in_data(self) -> bool:
+        """Unless the user who runs a database cannot reach that."""
+        return any(Path(volume).parent == Path(self.data) for volume in self.volumes.values())
 
     @property
-    def holds_volumes(self) -> bool:
-        """Services keep data in the data folder that are in volumes of Docker otherwise."""
-        volumes = self.local.volumes.values() if self.local else ()
-        return any(Path(volume).parent == Path(self.data) for volume in volumes)
+    def kept(self) -> Mapping[str, Any]:
+        """Ports and folders."""
+        return {"ports": dict(self.ports), "volumes": dict(self.volumes)}
 
 
 @dataclass(frozen=True)
@@ -92,12 +105,12 @@ class Surroundings:
         secrets: The folder in which each secret is a file.
         auth_ini: The configuration of MLflow's login, which holds the database's password.
         scratch: A folder on the disk for artifacts on their way.
-        host: The address on which it listens.
+        bind: The address on which it listens.
         port: The port on which it listens.
     """
 
     secrets: str
     auth_ini: str
     scratch: str
-    host: str
+    bind: str
     port: int
