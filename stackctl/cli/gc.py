@@ -24,28 +24,28 @@ def gc(
     from rich.table import Table
 
     from stackctl.console import out, say, size
-    from stackctl.operations.gc import collect, seconds
+    from stackctl.operations import gc as operation
 
-    found = recorded(stack)
-    garbage = collect(found, seconds(older_than), delete=yes)
+    chosen = recorded(stack)
+    deleted = operation.gc(chosen, operation.seconds(older_than), delete=yes)
     table = Table("kind", "id", "name", "experiment", "size", box=None, pad_edge=False)
-    for thing in garbage.things:
+    for thing in deleted.things:
         more = f", traces: {thing['traces']}" if thing["traces"] else ""
         table.add_row(thing["kind"] + more, thing["id"], escape(thing["name"]), thing["experiment"],
                       size(thing["bytes"]))  # fmt: skip
-    if garbage.things:
+    if deleted.things:
         out().print(table)
-    for kept in garbage.kept:
+    for kept in deleted.kept:
         say(f"kept: {kept['what']}: {kept['why']}")
-    count, total = len(garbage.things), size(sum(t["bytes"] for t in garbage.things))
-    if not garbage.things:
+    count, total = len(deleted.things), size(sum(t["bytes"] for t in deleted.things))
+    if not deleted.things:
         say(f"nothing to delete that was deleted in MLflow {older_than} ago or longer")
     elif yes:
-        left = count - len(garbage.deleted)
+        left = count - len(deleted.gone)
         say(
-            f"deleted {len(garbage.deleted)} for good"
+            f"deleted {len(deleted.gone)} for good"
             + (f"; {left} stayed, because they changed meanwhile" if left else "")
         )
     else:
         say(f"{count} would go, {total}; delete them: "
-            f"stackctl gc {found.name} --older-than {older_than} --yes")  # fmt: skip
+            f"stackctl gc {chosen.name} --older-than {older_than} --yes")  # fmt: skip

@@ -39,7 +39,7 @@ def restore(
     from stackctl.archive import Archive
     from stackctl.console import meter, say
     from stackctl.operations.backup import default_path
-    from stackctl.operations.restore import Wishes, destination
+    from stackctl.operations.restore import Options, destination
     from stackctl.operations.restore import restore as restore_stack
 
     with Archive(file) as archive:
@@ -47,5 +47,7 @@ def restore(
         words = passphrase(passphrase_file, twice=False) if with_secrets else ""
         before = default_path(home(), f"{stack.name}-before-restore") if replace else None
         with meter() as shown:
-            restore_stack(archive, stack, Wishes(before, words, timeout), meter=shown, progress=say)
+            restore_stack(
+                archive, stack, Options(before, words, timeout), meter=shown, progress=say
+            )
     typer.echo(f"restored {file} into stack {stack.name}")

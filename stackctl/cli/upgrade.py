@@ -36,19 +36,19 @@ def upgrade(
     """
     from stackctl.console import counts, meter, say
     from stackctl.operations.backup import default_path
-    from stackctl.operations.upgrade import Wishes, look, releases
+    from stackctl.operations.upgrade import Options, look, releases
     from stackctl.operations.upgrade import upgrade as upgrade_stack
     from stackctl.versions import MLFLOW
 
     found = recorded(stack)
     path = (output or default_path(home(), f"{found.name}-before-upgrade")).absolute()
     before, after = releases(found, to or MLFLOW, image)
-    wishes = Wishes(path, timeout)
+    options = Options(path, timeout)
     if dry_run:
-        outcome = look(before, after, wishes)
+        outcome = look(before, after, options)
     else:
         with meter() as shown:
-            outcome = upgrade_stack(before, after, wishes, meter=shown, progress=say)
+            outcome = upgrade_stack(before, after, options, meter=shown, progress=say)
     held = counts(outcome.counts)
     if not outcome.steps:
         typer.echo(f"nothing to do: MLflow {outcome.before} serves {found.name}")

@@ -26,7 +26,7 @@ class Thing:
     location: str
 
 
-class Places:
+class Belongings:
     """Where things have their artifacts: below `roots`, and nowhere else."""
 
     def __init__(self, roots: list[str], bucket: str) -> None:

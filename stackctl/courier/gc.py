@@ -1,6 +1,6 @@
 """What was deleted in MLflow, and is still there: found, and taken away for good.
 
-MLflow's own `gc` says what is garbage and deletes rows (3.17.2, mlflow/cli/__init__.py); it has no
+MLflow's own `gc` says what can go and deletes rows (3.17.2, mlflow/cli/__init__.py); it has no
 dry run, deletes proxied artifacts by way of a server's published address, and takes with an
 experiment what is not deleted in it. Here artifacts are deleted where they are, each from its own
 place: the folder of an experiment may be that of another stack's, too, in a bucket that they share.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from stackctl.courier.belongings import Places, Thing
+from stackctl.courier.belongings import Belongings, Thing
 from stackctl.courier.counting import OWN
 from stackctl.courier.database import uri
 from stackctl.courier.verbs import Verb
@@ -35,7 +35,7 @@ class Found:
         for group in (self.runs, self.models, self.experiments):
             yield from group.values()
 
-    def places(self, thing: Thing) -> list[Thing]:
+    def owners(self, thing: Thing) -> list[Thing]:
         """What has artifacts of its own and goes with it: of an experiment, its traces."""
         return self.traces[thing.id] if thing.kind == "experiment" else [thing]
 
@@ -46,17 +46,17 @@ def list_(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
     `roots` are the beginnings of locations of the stack's own artifacts, in `bucket` where that is
     not empty.
     """
-    places = Places(job["roots"], job["bucket"])
-    return _told(_find(_store(), places, job["before"]), places)
+    belongings = Belongings(job["roots"], job["bucket"])
+    return _told(_find(_store(), belongings, job["before"]), belongings)
 
 
 def delete(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
     """Tell the same, and delete it: of each thing the artifacts first, then the row."""
     from mlflow.exceptions import MlflowException
 
-    places, store = Places(job["roots"], job["bucket"]), _store()
-    found = _find(store, places, job["before"])
-    told, deleted = _told(found, places), []
+    belongings, store = Belongings(job["roots"], job["bucket"]), _store()
+    found = _find(store, belongings, job["before"])
+    told, deleted = _told(found, belongings), []
     changed: set[str] = set()
     rows: dict[str, Callable[[str], None]] = {
         "run": store._hard_delete_run,
@@ -68,8 +68,8 @@ def delete(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]
         if stays or not _is_deleted(store, thing, found):
             changed.add(thing.experiment)
             continue
-        for one in found.places(thing):
-            places.delete(one)
+        for one in found.owners(thing):
+            belongings.delete(one)
         try:
             rows[thing.kind](thing.id)
         except MlflowException as error:
@@ -82,10 +82,11 @@ def delete(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]
     return {**told, "deleted": deleted}
 
 
-def _told(found: Found, places: Places) -> dict[str, Any]:
+def _told(found: Found, belongings: Belongings) -> dict[str, Any]:
     things = [
         {"kind": t.kind, "id": t.id, "name": t.name, "experiment": t.experiment,
-         "bytes": sum(map(places.size, found.places(t))), "traces": len(found.traces.get(t.id, ()))}
+         "bytes": sum(map(belongings.size, found.owners(t))),
+         "traces": len(found.traces.get(t.id, ()))}
         for t in found.things()
     ]  # fmt: skip
     return {"things": things, "kept": [{"what": k, "why": v} for k, v in found.kept.items()]}
@@ -107,7 +108,7 @@ def _store() -> Any:
     return _get_store(uri())  # type: ignore[no-untyped-call]
 
 
-def _find(store: Any, places: Places, before: int) -> Found:
+def _find(store: Any, belongings: Belongings, before: int) -> Found:
     from mlflow.entities import ViewType
 
     found, age = Found(), int(time.time() * 1000) - before
@@ -121,9 +122,9 @@ def _find(store: Any, places: Places, before: int) -> Found:
     for run in runs.values():
         name = run.info.run_name or ""
         thing = Thing("run", run.info.run_id, name, run.info.experiment_id, run.info.artifact_uri)
-        _sort(found, found.runs, thing, held, places)
+        _sort(found, found.runs, thing, held, belongings)
     for model in models.values():
-        _sort(found, found.models, model, held, places)
+        _sort(found, found.models, model, held, belongings)
     for experiment in experiments:
         thing = Thing("experiment", experiment.experiment_id, experiment.name,
                       experiment.experiment_id, experiment.artifact_location)  # fmt: skip
@@ -132,14 +133,14 @@ def _find(store: Any, places: Places, before: int) -> Found:
         staying = [run.info.run_id for run in inside if run.info.run_id not in found.runs]
         own = [_as_thing(m) for m in _pages(store.search_logged_models, experiment_ids=[thing.id])]
         # MLflow would take them with the experiment, whatever their own state.
-        waiting = [m for m in own if reason(m, held, places)]
+        waiting = [m for m in own if reason(m, held, belongings)]
         waiting += [t for t in models.values()
                     if t.experiment == thing.id and t.id not in found.models]  # fmt: skip
         if staying:
             found.kept[_named(thing)] = f"run {staying[0]} in it is not to go"
         elif waiting:
             found.kept[_named(thing)] = f"logged model {waiting[0].id} in it is not to go"
-        elif why := reason(thing, {}, places):
+        elif why := reason(thing, {}, belongings):
             found.kept[_named(thing)] = why
         else:
             found.models.update({model.id: model for model in own})
@@ -149,19 +150,23 @@ def _find(store: Any, places: Places, before: int) -> Found:
 
 
 def _sort(
-    found: Found, group: dict[str, Thing], thing: Thing, held: dict[str, str], places: Places
+    found: Found,
+    group: dict[str, Thing],
+    thing: Thing,
+    held: dict[str, str],
+    belongings: Belongings,
 ) -> None:
-    if why := reason(thing, held, places):
+    if why := reason(thing, held, belongings):
         found.kept[_named(thing)] = why
     else:
         group[thing.id] = thing
 
 
-def reason(thing: Thing, held: dict[str, str], places: Places) -> str:
+def reason(thing: Thing, held: dict[str, str], belongings: Belongings) -> str:
     """Why a thing stays though it was deleted; "" where nothing speaks for that."""
     if version := held.get(thing.id):
         return f"{version} is of it"
-    if thing.location and places.of(thing) is None:
+    if thing.location and belongings.of(thing) is None:
         return (
             f"its artifacts are at {thing.location}, which is not a place of its own in the stack"
         )
@@ -218,4 +223,4 @@ def _pages(search: Any, **arguments: Any) -> list[Any]:
             return found
 
 
-VERBS: dict[str, Verb] = {"garbage-list": list_, "garbage-delete": delete}
+VERBS: dict[str, Verb] = {"gc-list": list_, "gc-delete": delete}

@@ -54,10 +54,10 @@ def _verb(name: str) -> tuple[bool, Verb]:
         from stackctl.courier import passwords
 
         return False, passwords.VERBS[name]
-    if name.startswith("garbage-"):
-        from stackctl.courier import gc as garbage
+    if name.startswith("gc-"):
+        from stackctl.courier import gc
 
-        return False, garbage.VERBS[name]
+        return False, gc.VERBS[name]
     if name.startswith("files-"):
         from stackctl.courier import filestore
 

@@ -14,7 +14,7 @@ from stackctl.errors import MachineError, UserError
 from stackctl.operations.comparison import first_unequal
 from stackctl.operations.held import held
 from stackctl.operations.remove import remove_with_data
-from stackctl.operations.restore import Wishes, restore
+from stackctl.operations.restore import Options, restore
 from stackctl.progress import Meter, Progress
 from stackctl.runtimes import choice
 from stackctl.scenario import Scenario
@@ -27,7 +27,7 @@ _MARK = "drill"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Rehearsal:
     """What a drill found.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outcome:
 
 def drill(
     archive: Archive, home: Home, runtime: str, *, timeout: float, meter: Meter, progress: Progress
-) -> Outcome:
+) -> Rehearsal:
     """Restore an archive into a scratch stack of `home`, compare, and remove that.
 
     Args:
@@ -60,13 +60,13 @@ def drill(
     """
     with _scratch(archive, home, runtime, progress) as deployment:
         begin = time.monotonic()
-        restore(archive, deployment, Wishes(timeout=timeout), meter=meter, progress=progress)
+        restore(archive, deployment, Options(timeout=timeout), meter=meter, progress=progress)
         seconds = time.monotonic() - begin
         meter.expect("comparing artifacts", int(archive.manifest["bytes"]))
         with held(deployment):
             members = _compare(archive, deployment, meter)
             counts = dict(deployment.backend.census(deployment).counts)
-        return Outcome(seconds, members, counts)
+        return Rehearsal(seconds, members, counts)
 
 
 @contextmanager

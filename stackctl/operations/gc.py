@@ -1,4 +1,4 @@
-"""Garbage collection: what clients deleted, taken away for good, with its artifacts."""
+"""gc: what clients deleted in MLflow, taken away for good, with its artifacts."""
 
 import re
 import time
@@ -17,18 +17,18 @@ _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True)
-class Garbage:
+class Deleted:
     """What was deleted long enough ago.
 
     Attributes:
         things: Each with `kind`, `id`, `name`, `experiment`, `bytes` and `traces`.
         kept: What was deleted and stays: `what`, and `why`.
-        deleted: The ids of those that are gone.
+        gone: The ids of those that are no longer there.
     """
 
     things: list[dict[str, Any]]
     kept: list[dict[str, str]]
-    deleted: list[str]
+    gone: list[str]
 
 
 def seconds(text: str) -> int:
@@ -44,7 +44,7 @@ def seconds(text: str) -> int:
     return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([dhms])", text))
 
 
-def collect(deployment: Deployment, older_than: int, *, delete: bool) -> Garbage:
+def gc(deployment: Deployment, older_than: int, *, delete: bool) -> Deleted:
     """Find what was deleted more than `older_than` seconds ago; delete it where that is asked for.
 
     Raises:
@@ -58,8 +58,8 @@ def collect(deployment: Deployment, older_than: int, *, delete: bool) -> Garbage
             "roots": locations.roots(scenario, deployment.settings, deployment.data),
             "bucket": "" if scenario.artifact_kind.local else deployment.settings.bucket,
         }
-        told = deployment.ask("garbage-delete" if delete else "garbage-list", **job)
-    return Garbage(told["things"], told["kept"], told.get("deleted", []))
+        told = deployment.ask("gc-delete" if delete else "gc-list", **job)
+    return Deleted(told["things"], told["kept"], told.get("deleted", []))
 
 
 def _refuse_early_mlflow(deployment: Deployment) -> None:

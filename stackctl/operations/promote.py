@@ -28,7 +28,7 @@ _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Promotion:
     """What a promotion did, or would do.
 
     Attributes:
@@ -71,7 +71,7 @@ def destination(origin: Origin, home: Home, scenario: str, flags: Sequence[str])
     return Deployment.chosen(stack, found, effective)
 
 
-def look(origin: Origin, target: Deployment) -> Outcome:
+def look(origin: Origin, target: Deployment) -> Promotion:
     """What a promotion would copy; changes nothing.
 
     Raises:
@@ -79,12 +79,12 @@ def look(origin: Origin, target: Deployment) -> Outcome:
     """
     with origin.held():
         census, size = _look(origin, target)
-    return Outcome(dict(census.counts), size, {}, 0, ())
+    return Promotion(dict(census.counts), size, {}, 0, ())
 
 
 def promote(
     origin: Origin, target: Deployment, *, timeout: float, meter: Meter, progress: Progress
-) -> Outcome:
+) -> Promotion:
     """Copy everything into a stack that is new, or empty.
 
     Args:
@@ -110,7 +110,7 @@ def promote(
         _refuse_another_schema(origin, target, census, there or target.backend.census(target))
         notes: list[str] = []
         tables, artifacts = _fill(origin, door, census, size, timeout, meter, progress, notes)
-        return Outcome(dict(census.counts), size, tables, artifacts, tuple(notes))
+        return Promotion(dict(census.counts), size, tables, artifacts, tuple(notes))
 
 
 def _look(origin: Origin, target: Deployment) -> tuple[Census, int]:

@@ -29,7 +29,7 @@ STATUS = "restoring"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """How a restore is to be done.
 
     Attributes:
@@ -78,14 +78,14 @@ def destination(archive: Archive, home: Home, name: str | None, flags: Sequence[
 
 
 def restore(
-    archive: Archive, deployment: Deployment, wishes: Wishes, *, meter: Meter, progress: Progress
+    archive: Archive, deployment: Deployment, options: Options, *, meter: Meter, progress: Progress
 ) -> None:
     """Fill a stack from an archive, deploying it where it is not.
 
     Args:
         archive: Which.
         deployment: The stack that is to hold it; it need not exist.
-        wishes: How.
+        options: How.
         meter: Told how far it is.
         progress: Told what goes on.
 
@@ -96,18 +96,18 @@ def restore(
     _refuse_another_kind(archive, deployment)
     meter.expect(f"verifying {archive.path.name}", int(archive.manifest["bytes"]))
     archive.verify(meter.advance)
-    secrets = _secrets(archive, wishes.passphrase)
+    secrets = _secrets(archive, options.passphrase)
     with held(deployment, new=True, resumes=(STATUS,)) as door:
         before = door.known
         if before is None or not before.deployed_at:
             _refuse_without_room(archive, deployment)
             for name, value in secrets.items():
                 deployment.stack.secrets.take(name, value)
-            deploy_held(door, progress=progress, timeout=wishes.timeout)
+            deploy_held(door, progress=progress, timeout=options.timeout)
         if before is None or before.status != STATUS:
             # A new stack may have found data too: a folder, a volume or a bucket of the name.
-            _make_way(door, wishes, meter, progress)
-        _replace(archive, door, wishes, meter, progress)
+            _make_way(door, options, meter, progress)
+        _replace(archive, door, options, meter, progress)
 
 
 def _refuse_another_kind(archive: Archive, deployment: Deployment) -> None:
@@ -140,28 +140,28 @@ def _refuse_without_room(archive: Archive, deployment: Deployment) -> None:
         require_room(deployment.data, int(archive.manifest["bytes"]), "what the archive holds")
 
 
-def _make_way(door: Held, wishes: Wishes, meter: Meter, progress: Progress) -> None:
+def _make_way(door: Held, options: Options, meter: Meter, progress: Progress) -> None:
     """Refuse a stack that holds something, or keep a copy of it."""
     deployment = door.deployment
     if deployment.backend.census(deployment).empty and not deployment.artifacts.measure(deployment):
         return
-    if wishes.replace is None:
+    if options.replace is None:
         raise UserError(
             f"stack {deployment.stack.name!r} holds data",
             hint="restore under another name with --name, or take its place with --replace, "
             "which backs it up first; nothing was changed",
         )
-    backup_held(door, wishes.replace, meter=meter)
-    progress(f"what {deployment.stack.name} held is in {wishes.replace}")
+    backup_held(door, options.replace, meter=meter)
+    progress(f"what {deployment.stack.name} held is in {options.replace}")
 
 
 def _replace(
-    archive: Archive, door: Held, wishes: Wishes, meter: Meter, progress: Progress
+    archive: Archive, door: Held, options: Options, meter: Meter, progress: Progress
 ) -> None:
     deployment = door.deployment
     stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
     door.save(door.manifest.with_(status=STATUS))
-    deployment.start(wishes.timeout, progress)
+    deployment.start(options.timeout, progress)
     runtime.stop(stack, scenario.servers)
     meter.expect(f"restoring {stack.name}", int(archive.manifest["bytes"]))
     deployment.artifacts.clear(deployment)
@@ -173,7 +173,7 @@ def _replace(
         locations.roots(scenario, deployment.settings, deployment.data),
     )
     deployment.backend.settle(deployment, moved)
-    deployment.start(wishes.timeout, progress)
+    deployment.start(options.timeout, progress)
     compare_counts(archive, deployment)
     readiness.prove(deployment, progress)
     door.save(door.manifest.with_(status="deployed"))

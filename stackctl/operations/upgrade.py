@@ -19,8 +19,7 @@ from stackctl.console import size
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, StackctlError, Undone, UserError
 from stackctl.machine import require_room
-from stackctl.operations import backup
-from stackctl.operations import upgrade_undone as way_back
+from stackctl.operations import backup, upgrade_undone
 from stackctl.operations.deploy import uninterrupted
 from stackctl.operations.held import Held, held
 from stackctl.operations.releases import refuse_another_major, refuse_no_upgrade
@@ -38,8 +37,8 @@ _NEXT = "next"
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What an upgrade is to do.
+class Options:
+    """How an upgrade is to be done.
 
     Attributes:
         archive: Where the backup is written.
@@ -51,7 +50,7 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Upgrade:
     """What an upgrade did, or would do.
 
     Attributes:
@@ -93,7 +92,7 @@ def releases(deployment: Deployment, to: str, image: str | None) -> tuple[Deploy
     return having({}), having(chosen)
 
 
-def look(deployment: Deployment, target: Deployment, wishes: Wishes) -> Outcome:
+def look(deployment: Deployment, target: Deployment, options: Options) -> Upgrade:
     """What an upgrade would do; changes nothing, and so asks no release that is not there yet.
 
     Raises:
@@ -103,30 +102,35 @@ def look(deployment: Deployment, target: Deployment, wishes: Wishes) -> Outcome:
     with held(deployment) as door:
         before, after = _releases(deployment, target, door.manifest)
         if _is_done(deployment, target, before):
-            return Outcome(before, after, {}, ())
+            return Upgrade(before, after, {}, ())
         bundle = _rendered(deployment, target)
-        census, total = _measure(deployment, wishes)
+        census, total = _measure(deployment, options)
         image = _image(bundle, deployment.scenario.server)
         there = image in deployment.runtime.observe(deployment.stack, bundle).programs
         label = deployment.scenario.backend_kind.label
-        return Outcome(before, after, dict(census.counts), (
+        return Upgrade(before, after, dict(census.counts), (
             *(() if there else (f"build, pull or install {image}",)),
             f"stop {', '.join(deployment.scenario.servers)}",
-            f"back up about {size(total)} into {wishes.archive}",
+            f"back up about {size(total)} into {options.archive}",
             f"take {label} from schema {census.revision} to that of MLflow {after}",
             f"start MLflow {after}, and check it by use",
         ))  # fmt: skip
 
 
 def upgrade(
-    deployment: Deployment, target: Deployment, wishes: Wishes, *, meter: Meter, progress: Progress
-) -> Outcome:
+    deployment: Deployment,
+    target: Deployment,
+    options: Options,
+    *,
+    meter: Meter,
+    progress: Progress,
+) -> Upgrade:
     """Have the target's MLflow release serve the data of a stack.
 
     Args:
         deployment: The stack as it was deployed.
         target: The same stack with the settings that it is to have.
-        wishes: How.
+        options: How.
         meter: Told how far it is.
         progress: Told what goes on.
 
@@ -139,20 +143,20 @@ def upgrade(
     with held(deployment, stopped=True, resumes=(STATUS,)) as door:
         if door.manifest.status == STATUS:
             progress("putting back what was there before an upgrade that was interrupted")
-            way_back.put_back(door, "it was interrupted", wishes.timeout, meter, progress)
+            upgrade_undone.put_back(door, "it was interrupted", options.timeout, meter, progress)
             _clear(stack)
         manifest = door.manifest
         before, after = _releases(deployment, target, manifest)
         if _is_done(deployment, target, before):
-            return Outcome(before, after, {}, ())
+            return Upgrade(before, after, {}, ())
         with _scratch(stack):
-            bundle = _make_ready(deployment, target, before, wishes, progress)
+            bundle = _make_ready(deployment, target, before, options, progress)
             door.save(manifest.with_(status=STATUS, upgrade={"to": after}))
-            with _undone_on_failure(door, target, wishes, meter, progress):
-                counts = _carry_out(door, target, bundle, wishes, meter, progress)
+            with _undone_on_failure(door, target, options, meter, progress):
+                counts = _carry_out(door, target, bundle, options, meter, progress)
         _save_as_deployed(door, target, manifest, bundle)
         _clear(stack)
-        return Outcome(before, after, counts, ("done",))
+        return Upgrade(before, after, counts, ("done",))
 
 
 def _releases(deployment: Deployment, target: Deployment, manifest: Manifest) -> tuple[str, str]:
@@ -176,11 +180,11 @@ def _rendered(deployment: Deployment, target: Deployment) -> Bundle:
     return bundle
 
 
-def _measure(deployment: Deployment, wishes: Wishes) -> tuple[Census, int]:
-    backup.refuse_taken(wishes.archive)
+def _measure(deployment: Deployment, options: Options) -> tuple[Census, int]:
+    backup.refuse_taken(options.archive)
     census = deployment.backend.census(deployment)
     total = census.bytes + deployment.artifacts.measure(deployment)
-    require_room(wishes.archive.parent, total, "the backup")
+    require_room(options.archive.parent, total, "the backup")
     if deployment.scenario.backend_kind.local:
         # A migration copies a table, and gives nothing back.
         require_room(deployment.data, census.bytes, "the new schema")
@@ -188,7 +192,7 @@ def _measure(deployment: Deployment, wishes: Wishes) -> tuple[Census, int]:
 
 
 def _make_ready(
-    deployment: Deployment, target: Deployment, before: str, wishes: Wishes, progress: Progress
+    deployment: Deployment, target: Deployment, before: str, options: Options, progress: Progress
 ) -> Bundle:
     """Have both releases and a running stack, and know that the new one can take its data."""
     stack, runtime, after = deployment.stack, deployment.runtime, target.settings.mlflow_version
@@ -198,9 +202,9 @@ def _make_ready(
     next_ = replace(stack, files=_NEXT)
     write_bundle(next_, bundle.files)
     runtime.obtain(next_, bundle, progress)
-    way_back.keep(deployment, before, progress)
-    deployment.start(wishes.timeout, progress)
-    census, _ = _measure(deployment, wishes)
+    upgrade_undone.keep(deployment, before, progress)
+    deployment.start(options.timeout, progress)
+    census, _ = _measure(deployment, options)
     answer = replace(target, files=_NEXT).ask("release", revision=census.revision)
     if answer["mlflow"] != after:
         image = _image(bundle, deployment.scenario.server)
@@ -218,25 +222,30 @@ def _make_ready(
 
 
 def _carry_out(
-    door: Held, target: Deployment, bundle: Bundle, wishes: Wishes, meter: Meter, progress: Progress
+    door: Held,
+    target: Deployment,
+    bundle: Bundle,
+    options: Options,
+    meter: Meter,
+    progress: Progress,
 ) -> dict[str, int]:
     deployment = door.deployment
     stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
     progress(f"stopping {', '.join(scenario.servers)}")
     runtime.stop(stack, scenario.servers)
-    backup.write(door, wishes.archive, meter=meter)
-    progress(f"what {stack.name} held is in {wishes.archive}")
-    archive = {"archive": str(wishes.archive)}
+    backup.write(door, options.archive, meter=meter)
+    progress(f"what {stack.name} held is in {options.archive}")
+    archive = {"archive": str(options.archive)}
     door.save(door.manifest.with_(upgrade={**door.manifest.upgrade, **archive}))
     after = target.settings.mlflow_version
     progress(f"taking {scenario.backend_kind.label} to the schema of MLflow {after}")
     moved = replace(target, files=_NEXT).ask("upgrade")
     progress(f"schema {moved['before']} -> {moved['after']}")
-    with Archive(wishes.archive) as written:
+    with Archive(options.archive) as written:
         compare_counts(written, replace(target, files=_NEXT))
         counts = {kind: int(most) for kind, (_, most) in written.manifest["counts"].items()}
     write_bundle(stack, bundle.files)
-    target.start(wishes.timeout, progress)
+    target.start(options.timeout, progress)
     readiness.prove(target, progress)
     runs = readiness.server_version(target)
     if runs and runs != after:
@@ -246,7 +255,7 @@ def _carry_out(
 
 @contextmanager
 def _undone_on_failure(
-    door: Held, target: Deployment, wishes: Wishes, meter: Meter, progress: Progress
+    door: Held, target: Deployment, options: Options, meter: Meter, progress: Progress
 ) -> Iterator[None]:
     """What was there before is back where anything fails; Ctrl-C is a failure like any other."""
     try:
@@ -257,7 +266,7 @@ def _undone_on_failure(
         with uninterrupted():
             progress("putting back what was there before")
             why = error.message if isinstance(error, StackctlError) else str(error) or "interrupted"
-            way_back.put_back(door, why, wishes.timeout, meter, progress)
+            upgrade_undone.put_back(door, why, options.timeout, meter, progress)
             _clear(stack)
         if not archive:
             raise
@@ -301,5 +310,5 @@ def _image(bundle: Bundle, server: str) -> str:
 
 
 def _clear(stack: Stack) -> None:
-    for name in (_NEXT, way_back.BEFORE):
+    for name in (_NEXT, upgrade_undone.BEFORE):
         shutil.rmtree(stack.folder / name, ignore_errors=True)

@@ -122,20 +122,20 @@ class RoundTrip:
 
     def _artifact(self, uri: str, run: str) -> None:
         content = f"stackctl {self.token}".encode()
-        place = self._place(uri)
-        place.write(content)
+        written = self._written_at(uri)
+        written.write(content)
         try:
-            if place.read() != content:
-                raise RoundTripError(f"{self.address}: {place} was read back with other content")
+            if written.read() != content:
+                raise RoundTripError(f"{self.address}: {written} was read back with other content")
             listed = self._get("artifacts/list", {"run_id": run}).get("files", [])
             if "readiness.txt" not in [item["path"] for item in listed]:
-                raise RoundTripError(f"{self.address}: the server does not see {place}")
+                raise RoundTripError(f"{self.address}: the server does not see {written}")
         finally:
             # Tidying up proves nothing: a store that keeps 24 bytes more is still usable.
             with contextlib.suppress(RoundTripError, OSError):
-                place.delete()
+                written.delete()
 
-    def _place(self, uri: str) -> "_Place":
+    def _written_at(self, uri: str) -> "_Written":
         if uri.startswith("/"):
             return _File(Path(uri, "readiness.txt"))
         parsed = urllib.parse.urlparse(uri)
@@ -215,8 +215,8 @@ class RoundTrip:
         return f" (Host: {self.address.host})" if self.address.host else ""
 
 
-class _Place:
-    """Somewhere an artifact can be."""
+class _Written:
+    """An artifact where a client puts it."""
 
     def write(self, content: bytes) -> None:
         raise NotImplementedError
@@ -228,7 +228,7 @@ class _Place:
         raise NotImplementedError
 
 
-class _Proxied(_Place):
+class _Proxied(_Written):
     def __init__(self, trip: RoundTrip, url: str) -> None:
         self.trip, self.url = trip, url
 
@@ -245,7 +245,7 @@ class _Proxied(_Place):
         self.trip.request("DELETE", self.url, None, "application/octet-stream")
 
 
-class _File(_Place):
+class _File(_Written):
     def __init__(self, path: Path) -> None:
         self.path = path
 
@@ -269,7 +269,7 @@ class _File(_Place):
         self.path.unlink(missing_ok=True)
 
 
-class _Object(_Place):
+class _Object(_Written):
     def __init__(self, trip: RoundTrip, bucket: str, key: str) -> None:
         from botocore.config import Config
         from botocore.session import get_session

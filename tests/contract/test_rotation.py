@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from tests.contract.driving import ONE_WORKER, Deployed
 from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
-from tests.contract.test_garbage import Garbage
+from tests.contract.test_gc import Collects
 from tests.docker.machine import DockerMachine
 
 DYING = Path(__file__).with_name("dying.py")
@@ -180,7 +180,7 @@ class Rotation:
         assert "nothing to do" in deployed.deploy()
 
 
-class TestEmbedded(Rotation, Garbage):
+class TestEmbedded(Rotation, Collects):
     """With what comes after it: programs beside the stores have the new values."""
 
     removed = True

@@ -8,7 +8,7 @@ import pytest
 from tests.contract.driving import ONE_WORKER, Deployed
 
 
-class Garbage:
+class Collects:
     """One stack, with things in it that were deleted."""
 
     def test_what_is_shown_goes_and_the_rest_stays(self, deployed: Deployed) -> None:
@@ -28,7 +28,7 @@ class Garbage:
         user.client("tidied", name)
 
 
-class TestGarbage(Garbage):
+class TestGc(Collects):
     """Files; a database and a folder; a bucket behind a server whose address each run keeps."""
 
     runtime = "embedded"
