@@ -177,6 +177,8 @@ def _carry_out(
         for step in wanted.plan.steps:
             if step.kind == "setting":
                 progress(f"setting {step.name}: {step.cause}")
+            elif step.kind == "service" and step.action != "create":
+                progress(f"{step.action} {step.name}: {step.cause}")
         generated = stack.secrets.ensure(list(bundle.secrets))
         if generated:
             progress(f"generated {', '.join(generated)} in {stack.secrets.path}")

@@ -16,7 +16,7 @@ from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
 from stackctl.operations.comparison import first_unequal
 from stackctl.operations.deploy import deploy_held
-from stackctl.operations.held import Held, held
+from stackctl.operations.held import Held, admit, held
 from stackctl.operations.origins import Origin
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
@@ -79,6 +79,9 @@ def look(origin: Origin, target: Deployment) -> Promotion:
     """
     with origin.held():
         census, size = _look(origin, target)
+        there = admit(target, new=True, resumes=(STATUS,))
+        if there is not None and there.deployed_at and there.status != STATUS:
+            _refuse_content(target)
     return Promotion(dict(census.counts), size, {}, 0, ())
 
 

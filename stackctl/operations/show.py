@@ -9,7 +9,7 @@ from stackctl.client.environment import tracking_uri
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
 from stackctl.machine import folder_bytes
-from stackctl.observed import ServiceState, state_of
+from stackctl.observed import Observed, ServiceState, state_of
 from stackctl.runtimes.base import Runtime
 from stackctl.secrets import SecretState
 from stackctl.stack import Manifest, Stack
@@ -59,7 +59,7 @@ def brief(stack: Stack, runtime: Runtime | None) -> dict[str, str]:
     manifest = stack.require_manifest()
     state = f"{manifest.status}?"
     if runtime is not None:
-        state = state_of(manifest, tuple(runtime.observe(stack).services.values()))
+        state, _ = _seen(stack, manifest, runtime)
     return {
         "name": manifest.name,
         "scenario": manifest.scenario,
@@ -72,17 +72,18 @@ def look(deployment: Deployment) -> Overview:
     """Everything that `show` tells of one stack."""
     stack, runtime = deployment.stack, deployment.runtime
     manifest = stack.require_manifest()
-    observed = runtime.observe(stack)
+    state, observed = _seen(stack, manifest, runtime)
     services = tuple(sorted(observed.services.values(), key=lambda service: service.name))
     sizes = dict.fromkeys(sorted(observed.volumes), 0)
-    try:
-        sizes |= runtime.disk_use(stack)
-    except MachineError:
-        sizes = dict.fromkeys(sizes, -1)
+    if sizes:
+        try:
+            sizes |= runtime.disk_use(stack)
+        except MachineError:
+            sizes = dict.fromkeys(sizes, -1)
     data = stack.data_folder(manifest)
     return Overview(
         manifest=manifest,
-        state=state_of(manifest, services),
+        state=state,
         tracking_uri=tracking_uri(deployment.scenario, deployment.settings, deployment.data),
         ui=str(deployment.addresses.server),
         services=services,
@@ -93,6 +94,14 @@ def look(deployment: Deployment) -> Overview:
         secrets=tuple(stack.secrets.states(list(manifest.secrets))),
         home=str(stack.home.path),
     )
+
+
+def _seen(stack: Stack, manifest: Manifest, runtime: Runtime) -> tuple[str, Observed]:
+    """The stack's state, and what was seen of it; of a copied home it is the original's."""
+    if original := stack.copied_from(manifest):
+        return f"copy of {original}", Observed()
+    observed = runtime.observe(stack)
+    return state_of(manifest, observed.services.values()), observed
 
 
 def _plain(service: ServiceState) -> dict[str, Any]:

@@ -200,20 +200,27 @@ class Stack:
         then, home = Path(path), Path(manifest.home or self.home.path)
         return self.home.path / then.relative_to(home) if then.is_relative_to(home) else then
 
+    def copied_from(self, manifest: Manifest) -> Path | None:
+        """The home of which this one is a copy, and which still has the stack; None: it is none.
+
+        What one home does would happen to the other's services and data.
+        """
+        home = Path(manifest.home or self.home.path)
+        if home == self.home.path:
+            return None
+        other = Home(home).stack(self.name)
+        theirs = other.manifest()
+        if theirs is None or other.folder.samefile(self.folder):  # a link leads here
+            return None
+        return home if theirs.owner == manifest.owner else None
+
     def refuse_copy(self, manifest: Manifest) -> None:
         """This home is not a copy of another one that still has the stack.
 
         Raises:
-            UserError: It is: what one home does would happen to the other's containers and data.
+            UserError: It is.
         """
-        home = Path(manifest.home or self.home.path)
-        if home == self.home.path:
-            return
-        other = Home(home).stack(self.name)
-        theirs = other.manifest()
-        if theirs is None or other.folder.samefile(self.folder):  # a link leads here
-            return
-        if theirs.owner == manifest.owner:
+        if home := self.copied_from(manifest):
             raise UserError(
                 f"{self.folder} is a copy: stack {self.name!r} belongs to {home}",
                 hint=f"work there, or delete {self.folder} and choose another name",

@@ -6,14 +6,16 @@ A runtime takes part with three classes of three lines at the end.
 import json
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
+from stackctl.cli import main
+from tests.contract import copied_home
 from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
 from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
@@ -80,6 +82,50 @@ class ManyServices:
             assert "would not find it" in done.stderr
         assert machine.lives(deployed.stack) == before
 
+    @pytest.fixture
+    def copied(
+        self, deployed: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[User]:
+        """The user in a copy of the home, as whom this process now acts."""
+        for name, value in deployed.user.environment.items():
+            monkeypatch.setenv(name, value)
+        copy = copied_home.copy_of(deployed.user, tmp_path / "copy")
+        monkeypatch.setenv("STACKCTL_HOME", str(copy.home))
+        monkeypatch.chdir(copy.home)
+        yield copy
+        shutil.rmtree(copy.home)
+
+    def test_no_command_reaches_it_from_a_copied_home(
+        self,
+        machine: Machine,
+        deployed: Deployed,
+        copied: User,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        archive, store = tmp_path / "a.tar", tmp_path / "mlruns"
+        deployed.user.ok("backup", deployed.name, "-o", str(archive))
+        (store / "0").mkdir(parents=True)
+        (store / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n")
+        lives, held = machine.lives(deployed.stack), copied_home.content(deployed)
+        calls = copied_home.calls(deployed, archive, store)
+        assert copied_home.commands() == {*calls, *copied_home.REACHES_NOTHING}
+        for command, variants in calls.items():
+            for status in filter(None, ("deployed", copied_home.interrupted(command))):
+                copied_home.leave_half_done(copied, deployed.name, status)
+                for variant in variants:
+                    said = ["stackctl", *command.removesuffix(" create").split(), *variant]
+                    monkeypatch.setattr(sys, "argv", said)
+                    with pytest.raises(SystemExit) as end:
+                        main()
+                    told = capfd.readouterr().err
+                    assert (end.value.code, "is a copy" in told) == (2, True), (said, told)
+        assert f"copy of {deployed.user.home}" in copied.ok("show", deployed.name)
+        assert machine.lives(deployed.stack) == lives
+        assert copied_home.content(deployed) == held
+        assert list((copied.home / ".stackctl").iterdir()) == [copied.stack(deployed.name).folder]
+
     def test_no_secret_is_in_what_is_left_behind(
         self, machine: Machine, deployed: Deployed
     ) -> None:
@@ -124,24 +170,6 @@ class OneService:
         )  # fmt: skip
         deployed.user.client("read", deployed.name)
         assert "nothing to do" in deployed.deploy()
-
-    def test_copy_of_a_home_may_not_touch_the_original(
-        self, machine: Machine, deployed: Deployed, tmp_path: Path
-    ) -> None:
-        before, name = machine.lives(deployed.stack), deployed.name
-        copied = tmp_path / "copy"
-        shutil.copytree(deployed.user.home, copied, ignore=lambda folder, _: sockets(folder))
-        copy = replace(deployed.user, home=copied)
-        for command in (
-            deployed.words,
-            ["remove", name],
-            ["remove", name, "--volumes", "--confirm", name],
-        ):
-            done = copy.run(*command)
-            assert done.returncode == 2, done.stderr
-            assert "is a copy" in done.stderr
-        assert machine.lives(deployed.stack) == before
-        assert deployed.state() == "running"
 
     def test_port_of_another_stack_names_it(
         self, machine: Machine, deployed: Deployed, name: str
@@ -302,11 +330,6 @@ class Deploys:
         assert machine.lives(somebody.stack(name))
         somebody.ok("remove", name, "--volumes", "--confirm", name)
         assert machine.leftovers(somebody.stack(name)) == []
-
-
-def sockets(folder: str) -> list[str]:
-    """What nobody can copy."""
-    return [path.name for path in Path(folder).iterdir() if path.is_socket()]
 
 
 class TestDockerManyServices(ManyServices):

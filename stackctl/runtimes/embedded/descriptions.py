@@ -95,7 +95,7 @@ def waves(wanted: Mapping[str, Description], names: list[str]) -> list[list[str]
 
     SeaweedFS waits up to half a minute for connections that MLflow holds.
     """
-    users = [name for name in names if "volume" not in wanted[name]]
+    users = [name for name in names if "volume" not in wanted.get(name, {})]
     return [wave for wave in (users, [name for name in names if name not in users]) if wave]
 
 

@@ -326,17 +326,22 @@ class Embedded:
     def _carry_out(self, stack: Stack, steps: Sequence[Step], names: Sequence[str]) -> None:
         """Do what the steps say, by the files that are there now."""
         wanted = descriptions.descriptions(stack)
+        touched = {step.name for step in steps}
         supervision = self._supervision(stack)
-        if supervision.keeper() is None:
+        runs = supervision.keeper() is not None
+        if runs and touched and touched.issuperset(wanted):
+            # Keeper and supervisord anew, too: they may be of a Python that is no longer there.
+            self._stop(stack)
+            runs = False
+        if not runs:
             volumes.make_all(stack, wanted)
             supervision.launch()
             # That starts every service; those that nobody asked for wait for the others still.
             supervision.stop_processes([name for name in wanted if name not in names])
             return
-        if not steps:
+        if not touched:
             return
         volumes.make_all(stack, wanted)
-        touched = {step.name for step in steps}
         begun = [name for name in wanted if name in touched]
         gone = [name for name in touched if name not in wanted]
         try:
