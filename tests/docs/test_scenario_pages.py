@@ -1,6 +1,8 @@
 """What the pages say of the scenarios is what the scenarios are."""
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -141,6 +143,40 @@ def test_the_path_upward_names_scenarios_only() -> None:
     (drawn,) = blocks(told, "text")
     named = set(re.findall(r"scenario-\S+", drawn))
     assert named == set(SHIPPED)
+
+
+def promotions(told: str) -> Iterator[tuple[str, Scenario, list[str]]]:
+    """Source, target and words of each promotion that a text tells to type."""
+    for block in blocks(told, "bash"):
+        for line in block.splitlines():
+            if line.startswith("stackctl promote "):
+                words = shlex.split(line)[2:]
+                target = scenarios.load(words[words.index("--to") + 1])
+                yield words[0], target, words
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_next_step_is_a_promotion_that_is_possible(name: str) -> None:
+    found = list(promotions(section(page(name), "The next step")))
+    assert name in {source for source, _, _ in found}, "runs come along: say how"
+    for source, target, words in found:
+        assert target.backend_kind.takes_rows, words
+        if source == name:
+            # Both run at once.
+            ports = {v for k, v in target.settings.items() if k.endswith("port")}
+            taken = {v for k, v in scenarios.load(name).settings.items() if k.endswith("port")}
+            assert "--port" in words or not ports & taken, words
+        else:
+            assert source in ("--from-folder", "--from-uri"), words
+
+
+def test_the_path_upward_says_how_runs_come_along() -> None:
+    told = section(text(DOCS / "which-scenario.md"), "The path upward")
+    assert all(target.backend_kind.takes_rows for _, target, _ in promotions(told))
+    assert list(promotions(told))
+    refused = {name for name in SHIPPED if not scenarios.load(name).backend_kind.takes_rows}
+    (named,) = re.findall(r"Nothing is promoted to files: (.*?)\s+are no targets", told, re.DOTALL)
+    assert set(re.findall(r"scenario-\w+", named)) == refused
 
 
 # A scenario of one's own
