@@ -74,7 +74,7 @@ SHOWN_VARIANTS = [
 pytestmark = pytest.mark.filterwarnings("ignore:.*Can not relate snapshot")
 
 
-# Snapshots: `pytest tests/test_render.py --snapshot-update` writes them anew.
+# Snapshots: `pytest tests/render/test_compose.py --snapshot-update` writes them anew.
 
 
 @pytest.mark.parametrize("name", NAMES)

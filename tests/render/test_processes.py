@@ -49,7 +49,7 @@ SHOWN_VARIANTS = [
 pytestmark = pytest.mark.filterwarnings("ignore:.*Can not relate snapshot")
 
 
-# Snapshots: `pytest tests/test_render_processes.py --snapshot-update` writes them anew.
+# Snapshots: `pytest tests/render/test_processes.py --snapshot-update` writes them anew.
 
 
 def shown(of: Bundle) -> Bundle:
