@@ -5,15 +5,21 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 SCENARIO ?= scenario-3b
+# Where a machine forbids it, every command compiles all that it imports, MLflow for ten seconds.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help deploy test test-unit test-matrix lint format lock build clean
+.PHONY: help deploy test test-unit test-docker test-embedded test-live test-bench test-matrix lint format lock build clean
 
 help:
 	@echo "make deploy     install, then stackctl deploy $(SCENARIO)"
 	@echo "make test       every test; those that need Docker start a throwaway engine where none answers"
-	@echo "make test-unit  the tests that need no Docker"
-	@echo "make test-matrix  every example on every scenario, and more; an hour"
-	@echo "make lint       ruff and mypy"
+	@echo "make test-unit      those that need nothing but Python; a minute"
+	@echo "make test-docker    those of the docker runtime"
+	@echo "make test-embedded  those of the embedded runtime"
+	@echo "make test-live      those of both, of examples, a browser, servers of databases"
+	@echo "make test-bench     those of the tests' own engine and images"
+	@echo "make test-matrix    every example on every scenario, and what another runtime shows; hours"
+	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make format     ruff, with changes"
 	@echo "make lock       resolve the server image's lock files anew"
 	@echo "make build      wheel and sdist in dist/"
@@ -36,13 +42,18 @@ deploy: $(BIN)/stackctl
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 4 --dist loadscope
 
+# What each lane needs, and which test is in which, is in tests/lanes.py.
 test-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest $(addprefix --ignore tests/,contract docker embedded engine images \
-		browser testing examples/test_examples.py courier/databases)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m 'unit and not matrix'
+
+test-docker test-embedded test-live: test-%: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 4 --dist loadscope -m '$* and not matrix'
+
+test-bench: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m bench tests/engine tests/images
 
 test-matrix: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests/examples tests/contract \
-		tests/embedded tests/docker
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

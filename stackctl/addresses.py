@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from stackctl.scenario import Scenario
+from stackctl.services import SERVICES
 from stackctl.settings import Settings
 
 _USUAL = {"http": 80, "https": 443}
@@ -187,6 +188,11 @@ class Addresses:
         if address.is_unspecified or str(address) in ("127.0.0.1", "::1"):
             return []
         return [Url("http", str(address), 0).name]
+
+
+def by_name(service: str) -> Url:
+    """Where services of a stack find each other that have a network, and names on it."""
+    return Url("http", service, SERVICES[service].port)
 
 
 def published(settings: Settings, setting: str) -> Url:

@@ -18,6 +18,7 @@ from stackctl.stack import Home
 from tests.snapshots import Texts
 
 pytest_plugins = [
+    "tests.lanes",
     "tests.engine.report",
     "tests.engine.fixtures",
     "tests.contract.fixtures",

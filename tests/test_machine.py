@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from stackctl import machine as reservation
+from stackctl import machine
 from stackctl.errors import MachineError
 from stackctl.machine import listen_failure, reserve
 
@@ -40,7 +40,7 @@ def test_what_is_held_or_listened_on_is_not_chosen(monkeypatch: pytest.MonkeyPat
         free = stack.enter_context(reserve())
         first = free.getsockname()[1]
         free.close()
-        monkeypatch.setattr(reservation, "PORTS", [listening, first])
+        monkeypatch.setattr(machine, "PORTS", [listening, first])
         assert stack.enter_context(reserve()).getsockname()[1] == first
         with pytest.raises(MachineError, match="is free"):
             reserve()

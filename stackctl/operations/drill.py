@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from stackctl import machine as reservation
 from stackctl import scenarios, settings
 from stackctl.archive import Archive
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
+from stackctl.machine import reserve
 from stackctl.operations.comparison import first_unequal
 from stackctl.operations.held import held
 from stackctl.operations.remove import remove_with_data
@@ -85,9 +85,9 @@ def _scratch(
     stack = home.stack(f"{str(about['stack'])[:20]}-drill")
     _take_away(stack, progress)
     try:
-        with ExitStack() as held:
+        with ExitStack() as ports:
             # Until the services have them.
-            effective = _settings(archive, found, stack, runtime, held)
+            effective = _settings(archive, found, stack, runtime, ports)
         stack.folder.mkdir(parents=True)
         (stack.folder / _MARK).touch()
         yield Deployment(stack, found, effective, choice.choose(stack, found, effective).runtime)
@@ -96,14 +96,14 @@ def _scratch(
 
 
 def _settings(
-    archive: Archive, found: Scenario, stack: Stack, runtime: str, held: ExitStack
+    archive: Archive, found: Scenario, stack: Stack, runtime: str, ports: ExitStack
 ) -> Effective:
     kept = (archive.manifest["settings"], str(archive.path))
     first = settings.resolve(found, kept=kept, environment={})
     flags = [f"name={stack.name}", f"runtime={runtime}", "bind=127.0.0.1", "public_hosts="]
     for key in PORT_SETTINGS:
         if getattr(first.settings, key) is not None:
-            port = held.enter_context(reservation.reserve()).getsockname()[1]
+            port = ports.enter_context(reserve()).getsockname()[1]
             flags.append(f"{key}={port}")
     return settings.resolve(found, flags=flags, kept=kept, environment={})
 

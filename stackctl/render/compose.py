@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from stackctl.addresses import Url
+from stackctl.addresses import Url, by_name
 from stackctl.render.bundle import Bundle, Program, Service, project_name
 from stackctl.render.host import Surroundings
 from stackctl.render.rendering import Rendering
@@ -90,7 +90,7 @@ class ComposeRendering(Rendering):
 
     def inner(self, service: str) -> Url:
         """The service's name on the stack's network."""
-        return Url("http", service, SERVICES[service].port)
+        return by_name(service)
 
     def servers(self) -> list[str]:
         """Each MLflow server has its service's name."""
@@ -116,10 +116,12 @@ class ComposeRendering(Rendering):
             published: Clients reach it, or it reaches what is outside.
             depends: The services that it calls.
         """
-        inside = bool(depends) or SERVICES[self.service].keeps_data
+        kind = SERVICES[self.service]
+        inside = ["inside"] if depends or kind.keeps_data else []
         # One that is on no network can do nothing, not even look for what is outside.
-        found = ["edge"] if published or not inside else []
-        found += ["inside"] if inside else []
+        edge = ["edge"] if published or not inside else []
+        # Another order would be another definition, and start it anew.
+        found = inside + edge if kind.keeps_data else edge + inside
         self.networks |= set(found)
         return found
 

@@ -1,5 +1,6 @@
 """Which runtime a stack is on, or will be, and why."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from stackctl.errors import MachineError, UserError
@@ -10,9 +11,7 @@ from stackctl.scenario import Scenario
 from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack
 
-_RUNTIMES: dict[str, type[Docker] | type[Embedded]] = {
-    kind.name: kind for kind in (Docker, Embedded)
-}
+_RUNTIMES: Mapping[str, Callable[[], Runtime]] = {kind.name: kind for kind in (Docker, Embedded)}
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ class TestScenario3b(EveryUI):
         window.sees(window.page.get_by_role("link", name="quickstart", exact=True))
 
 
+@pytest.mark.matrix
 class TestScenario5(EveryUI):
     runtime = "docker"
     scenario = "scenario-5"

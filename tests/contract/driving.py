@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stackctl import scenarios
+from stackctl.pace import Patience
 from stackctl.stack import Home, Stack
+from tests.contract.clients import Client, nursery
 
 T = TypeVar("T")
 CLIENT = Path(__file__).with_name("client.py")
@@ -87,19 +89,32 @@ class User:
 
     def start_client(
         self, what: str, stack: str, state: Path | None = None, program: Path = CLIENT
-    ) -> subprocess.Popen[str]:
+    ) -> "Client | subprocess.Popen[str]":
         """Start it and do not wait."""
         folder = self.home / "client"
         folder.mkdir(exist_ok=True)
+        words = [str(program), what, str(state or self.state(stack))]
         stackctl = shlex.join([*self.prefix, *COMMAND])
-        client = shlex.join([*self.prefix, sys.executable, str(program), what])
-        kept = shlex.quote(str(state or self.state(stack)))
-        return subprocess.Popen(
-            ["bash", "-euc", f'eval "$({stackctl} env {stack})"; {client} {kept}'],
-            env={**self.environment, "CLIENT_TMP": str(folder), "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-                 "MLFLOW_DISABLE_TELEMETRY": "true"},
-            cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        # By way of a shell, as a user has it.
+        evaluated = f'eval "$({stackctl} env {stack})"; exec "$@"'
+        environment = {**self.environment, "CLIENT_TMP": str(folder),
+                       "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+                       "MLFLOW_DISABLE_TELEMETRY": "true"}  # fmt: skip
+        if self.prefix:
+            # Another user, who cannot be a fork of this one.
+            return subprocess.Popen(
+                ["bash", "-euc", evaluated, "bash", *self.prefix, sys.executable, *words],
+                env=environment, cwd=folder, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        done = subprocess.run(
+            ["bash", "-euc", evaluated, "bash", "env", "-0"],
+            env=environment, cwd=folder, text=True, capture_output=True, check=False,
         )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
+        output = folder / f"{what}-{secrets.token_hex(4)}.txt"
+        return nursery().start(words, found, folder, output)
 
     def state(self, stack: str) -> Path:
         """Where the client keeps what it did."""
@@ -190,10 +205,13 @@ def words(scenario_name: str, name: str, *more: str) -> list[str]:
 
 
 def until(found: Callable[[], T], *, seconds: float, what: str) -> T:
-    """The first true value of `found`, asked again and again; fails after `seconds`."""
-    end = time.monotonic() + seconds
+    """The first true value of `found`, asked again and again.
+
+    Fails after `seconds` of a machine that is not slow.
+    """
+    patience = Patience(seconds)
     while True:
         if value := found():
             return value
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        assert not patience.is_over(), f"not within {seconds} s: {what}"
         time.sleep(0.05)

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from stackctl import scenarios
+from stackctl.versions import MLFLOW
 from tests.contract.driving import ONE_WORKER, Deployed, User, words
 from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
@@ -23,10 +24,8 @@ from tests.contract.machine import Machine
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each class names the scenarios that its stacks are of."""
     if metafunc.cls is not None:
-        rarely = set(metafunc.cls.rarely)
-        if metafunc.function.__name__ == Returns.test_a_stack_that_was_lost_comes_back.__name__:
-            rarely |= set(metafunc.cls.returns_rarely)
-        marked = [pytest.param(name, marks=pytest.mark.matrix) if name in rarely else name
+        always = set(metafunc.cls.always)
+        marked = [name if name in always else pytest.param(name, marks=pytest.mark.matrix)
                   for name in metafunc.cls.scenarios]  # fmt: skip
         metafunc.parametrize("deployed", marked, indirect=True, scope="class")
 
@@ -47,34 +46,21 @@ def deployed(
 
 
 class EveryScenario:
-    """What holds.
+    """What holds of a stack that is deployed, used and removed.
 
     Attributes:
         runtime: Where.
         scenarios: Of which.
-        rarely: Those of them that another runtime always shows, and `make test-matrix` here too.
-        returns_rarely: Likewise, as to backup and restore.
+        always: Those of them that `make test` shows; the others are for `make test-matrix`.
     """
 
     runtime: ClassVar[str]
     scenarios: ClassVar[tuple[str, ...]]
-    rarely: ClassVar[tuple[str, ...]] = ()
-    returns_rarely: ClassVar[tuple[str, ...]] = ()
+    always: ClassVar[tuple[str, ...]]
 
-    def test_a_real_client_logs_and_reads_back(self, deployed: Deployed, tmp_path: Path) -> None:
-        """After a smoke, which leaves nothing, and with the run of the quickstart."""
+    def test_a_real_client_logs_and_reads_back(self, deployed: Deployed) -> None:
         deployed.user.client("write", deployed.name)
-        user, report = deployed.user, tmp_path / "report.xml"
-        user.ok("smoke", deployed.name, "--junit", str(report))
-        (suite,) = ElementTree.parse(report).getroot()
-        assert int(suite.attrib["tests"]) >= 13
-        assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "0")
-        told = user.ok("example", "quickstart", deployed.name)
-        state = user.state(deployed.name)
-        known = json.loads(state.read_text())
-        known["quickstart"] = told.split()[-1]
-        state.write_text(json.dumps(known))
-        user.client("read", deployed.name)
+        deployed.user.client("read", deployed.name)
 
     def test_a_second_deploy_changes_nothing(self, deployed: Deployed, machine: Machine) -> None:
         before = machine.lives(deployed.stack)
@@ -88,7 +74,7 @@ class EveryScenario:
         seen = deployed.user.show(deployed.name)
         assert seen["state"] == "running"
         assert seen["runtime"] == self.runtime
-        assert seen["mlflow"] == "3.17.2"
+        assert seen["mlflow"] == MLFLOW
         assert {s["name"] for s in seen["services"]} == set(machine.lives(deployed.stack))
         assert all(s["mode"] == "0600" for s in seen["secrets"])
 
@@ -108,17 +94,7 @@ class EveryScenario:
         uses_data_folder = scenarios.load(deployed.scenario).uses_data_folder
         assert owners == ({os.getuid()} if uses_data_folder else set())
 
-    def test_every_service_stops_cleanly_and_a_restart_keeps_the_data(
-        self, deployed: Deployed, machine: Machine
-    ) -> None:
-        machine.shut_down(deployed.stack)
-        assert deployed.state() == "stopped"
-        machine.boot(deployed)
-        assert deployed.state() == "running"
-        deployed.user.client("read", deployed.name)
-
     def test_no_secret_leaves_its_file(self, deployed: Deployed, machine: Machine) -> None:
-        """Looked for after services ended once: what they say then counts, too."""
         folder = deployed.stack.secrets.path
         if not folder.exists():
             assert scenarios.load(deployed.scenario).services in (("ui",), ("tracking",))
@@ -128,18 +104,6 @@ class EveryScenario:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
             assert len(path.read_text()) >= 32, path
         assert leaks(deployed, machine) == []
-
-    def test_remove_keeps_the_data_and_a_new_deploy_finds_it(
-        self, deployed: Deployed, machine: Machine
-    ) -> None:
-        deployed.user.ok("remove", deployed.name)
-        assert machine.running(deployed.stack) == []
-        deployed.deploy()
-        deployed.user.client("read", deployed.name)
-
-
-class Ends(EveryScenario):
-    """What comes last, because it leaves nothing."""
 
     def test_remove_with_volumes_leaves_nothing(self, deployed: Deployed, machine: Machine) -> None:
         user, name = deployed.user, deployed.name
@@ -151,8 +115,8 @@ class Ends(EveryScenario):
         assert [path.name for path in user.home.iterdir()] == ["client"]
 
 
-class Returns(Ends):
-    """The same with a backup, which each scenario has on one of the runtimes."""
+class Returns(EveryScenario):
+    """The same with a backup."""
 
     def test_a_stack_that_was_lost_comes_back(self, deployed: Deployed, tmp_path: Path) -> None:
         user, name, archive = deployed.user, deployed.name, tmp_path / "a.tar"
@@ -162,44 +126,85 @@ class Returns(Ends):
         user.client("read", name)
 
     # Of those that are inherited, this must be the last.
-    test_remove_with_volumes_leaves_nothing = Ends.test_remove_with_volumes_leaves_nothing
+    test_remove_with_volumes_leaves_nothing = EveryScenario.test_remove_with_volumes_leaves_nothing
 
 
-class TestDocker(Ends):
+class WholeLife(EveryScenario):
+    """The same, in the order of a long life."""
+
+    def test_a_lesson_and_a_smoke_leave_what_they_say(
+        self, deployed: Deployed, tmp_path: Path
+    ) -> None:
+        """After a smoke, which leaves nothing, and with the run of the quickstart."""
+        user, report = deployed.user, tmp_path / "report.xml"
+        user.ok("smoke", deployed.name, "--junit", str(report))
+        (suite,) = ElementTree.parse(report).getroot()
+        assert int(suite.attrib["tests"]) >= 13
+        assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "0")
+        told = user.ok("example", "quickstart", deployed.name)
+        state = user.state(deployed.name)
+        known = json.loads(state.read_text())
+        known["quickstart"] = told.split()[-1]
+        state.write_text(json.dumps(known))
+        user.client("read", deployed.name)
+
+    def test_every_service_stops_cleanly_and_a_restart_keeps_the_data(
+        self, deployed: Deployed, machine: Machine
+    ) -> None:
+        machine.shut_down(deployed.stack)
+        assert deployed.state() == "stopped"
+        machine.boot(deployed)
+        assert deployed.state() == "running"
+        deployed.user.client("read", deployed.name)
+
+    def test_no_secret_is_in_what_services_say_at_their_end(
+        self, deployed: Deployed, machine: Machine
+    ) -> None:
+        assert leaks(deployed, machine) == []
+
+    def test_remove_keeps_the_data_and_a_new_deploy_finds_it(
+        self, deployed: Deployed, machine: Machine
+    ) -> None:
+        deployed.user.ok("remove", deployed.name)
+        assert machine.running(deployed.stack) == []
+        deployed.deploy()
+        deployed.user.client("read", deployed.name)
+
+    test_a_stack_that_was_lost_comes_back = Returns.test_a_stack_that_was_lost_comes_back
+    test_remove_with_volumes_leaves_nothing = EveryScenario.test_remove_with_volumes_leaves_nothing
+
+
+# Each scenario is always shown on one runtime; the richest on both, with its whole life.
+class TestDocker(EveryScenario):
     runtime = "docker"
-    scenarios = ("scenario-1", "scenario-3a", "scenario-3b", "scenario-6")
-    rarely = ("scenario-1", "scenario-3a", "scenario-6")
+    scenarios = always = ("scenario-3b", "scenario-4")
 
 
-class TestDockerBackup(Returns):
+class TestDockerReturns(Returns):
     runtime = "docker"
-    scenarios = ("scenario-2", "scenario-3b-mysql", "scenario-4", "scenario-5", "scenario-5-mysql")
-    returns_rarely = ("scenario-2", "scenario-3b-mysql", "scenario-4")
+    scenarios = always = ("scenario-5-mysql",)
 
 
-class TestEmbedded(Ends):
+class TestDockerWholeLife(WholeLife):
+    runtime = "docker"
+    scenarios = tuple(scenarios.names())
+    always = ("scenario-5",)
+
+
+class TestEmbedded(EveryScenario):
     runtime = "embedded"
-    scenarios = ("scenario-2", "scenario-3b-mysql", "scenario-4", "scenario-5")
-    rarely = ("scenario-2", "scenario-3b-mysql", "scenario-4")
+    scenarios = always = (
+        "scenario-1", "scenario-2", "scenario-3a", "scenario-3b-mysql", "scenario-6",
+    )  # fmt: skip
 
 
-class TestEmbeddedBackup(Returns):
+class TestEmbeddedWholeLife(WholeLife):
     runtime = "embedded"
-    scenarios = ("scenario-1", "scenario-3a", "scenario-3b", "scenario-5-mysql", "scenario-6")
-    rarely = ("scenario-5-mysql",)
-    returns_rarely = ("scenario-3a", "scenario-6")
-
-
-@pytest.mark.parametrize(
-    "classes", [(TestDocker, TestDockerBackup), (TestEmbedded, TestEmbeddedBackup)]
-)
-def test_every_scenario_takes_part(classes: tuple[type[Ends], ...]) -> None:
-    assert sorted(name for each in classes for name in each.scenarios) == scenarios.names()
+    scenarios = tuple(scenarios.names())
+    always = ("scenario-5",)
 
 
 def test_every_scenario_is_always_shown_somewhere() -> None:
-    always = [
-        name for each in (TestDocker, TestDockerBackup, TestEmbedded, TestEmbeddedBackup)
-        for name in each.scenarios if name not in each.rarely
-    ]  # fmt: skip
-    assert set(always) == set(scenarios.names())
+    classes = (TestDocker, TestDockerReturns, TestDockerWholeLife, TestEmbedded,
+               TestEmbeddedWholeLife)  # fmt: skip
+    assert {name for each in classes for name in each.always} == set(scenarios.names())

@@ -29,7 +29,10 @@ class Collects:
 
 
 class TestGc(Collects):
-    """Files; a database and a folder; a bucket behind a server whose address each run keeps."""
+    """Files; a database and a folder; a bucket behind a server whose address each run keeps.
+
+    A database and a bucket are collected in tests/contract/test_rotation.py, always.
+    """
 
     runtime = "embedded"
     settings: ClassVar[tuple[str, ...]] = ONE_WORKER
@@ -37,7 +40,7 @@ class TestGc(Collects):
     @pytest.mark.parametrize(
         "deployed",
         [
-            "scenario-3a",
+            pytest.param("scenario-3a", marks=pytest.mark.matrix),
             pytest.param("scenario-2", marks=pytest.mark.matrix),
             pytest.param("scenario-6", marks=pytest.mark.matrix),
         ],

@@ -188,8 +188,8 @@ class TestEmbedded(Rotation, Collects):
     scenario = "scenario-5"
     settings = ("--set", "auth=basic", *ONE_WORKER)
     moments = (
-        ("stackctl.handover", "Handover.take_over", "before"),
-        ("stackctl.stores.login", "AdminPassword.change", "after"),
+        ("stackctl.secrets.rotation", "Handover.take_over", "before"),
+        ("stackctl.operations.login", "AdminPassword.change", "after"),
         ("stackctl.runtimes.embedded.runtime", "Embedded.stop", "after"),
     )
 
@@ -210,8 +210,8 @@ class TestDockerPostgres(Rotation):
     moments = (
         ("stackctl.stores.credentials", "DatabasePassword.change", "after"),
         ("stackctl.runtimes.docker.runtime", "Docker.stop", "after"),
-        ("stackctl.readiness", "prove", "before"),
-        ("stackctl.handover", "Handover.end", "after"),
+        ("stackctl.proof.readiness", "prove", "before"),
+        ("stackctl.secrets.rotation", "Handover.end", "after"),
     )
 
 

@@ -442,6 +442,7 @@ class TestDigest:
             assert digest(source.uri)["spans"] != digest(target.uri)["spans"], document
 
 
+@pytest.mark.live  # processes, and much data
 class TestProcess:
     def run(self, verb: str, uri: str, stream: bytes = b"", **job: Any) -> Any:
         return subprocess.run(

@@ -35,7 +35,9 @@ def test_the_plugin_is_preferred(plugin: Path) -> None:
 
 
 @pytest.mark.usefixtures("plugin")
-@pytest.mark.parametrize("scenario", ["scenario-3b", "scenario-5"])
+@pytest.mark.parametrize(
+    "scenario", [pytest.param("scenario-3b", marks=pytest.mark.matrix), "scenario-5"]
+)
 def test_rendered_files_run_without_stackctl(
     machine: DockerMachine,
     user: User,

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import docker
+import pytest
 
 from tests.contract.driving import ONE_WORKER, User, words
 from tests.docker.machine import DockerMachine
@@ -62,6 +63,7 @@ def test_volume_that_compose_would_make_anew_is_kept(
     assert daemon.volumes.get(before.name).attrs["Labels"] == labels
 
 
+@pytest.mark.matrix
 def test_same_name_from_another_home_is_refused(
     machine: DockerMachine, person: User, name: str, tmp_path: Path
 ) -> None:

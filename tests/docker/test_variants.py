@@ -24,6 +24,11 @@ from tests.engine.inside import run_inside
 HOSTILE = "@:/%#?&'\"$ü\\ é"
 
 
+def matrix(scenario: str) -> Any:
+    """A scenario that only `make test-matrix` shows here."""
+    return pytest.param(scenario, marks=pytest.mark.matrix)
+
+
 def status(url: str, **headers: str) -> int:
     request = urllib.request.Request(url, headers=headers)
     try:
@@ -35,7 +40,10 @@ def status(url: str, **headers: str) -> int:
 
 @pytest.mark.parametrize(
     ("scenario", "secret"),
-    [("scenario-5", "postgres_password"), ("scenario-5-mysql", "mysql_password")],
+    [
+        pytest.param("scenario-5", "postgres_password", marks=pytest.mark.matrix),
+        ("scenario-5-mysql", "mysql_password"),
+    ],
 )
 def test_any_password_works(person: User, name: str, scenario: str, secret: str) -> None:
     folder = person.home / ".secrets" / name
@@ -48,6 +56,7 @@ def test_any_password_works(person: User, name: str, scenario: str, secret: str)
     assert person.show(name)["state"] == "running"
 
 
+@pytest.mark.matrix
 def test_another_object_store_serves_as_well(
     machine: DockerMachine, person: User, name: str
 ) -> None:
@@ -126,7 +135,7 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("scenario", ["scenario-3b", "scenario-5", "scenario-6"])
+@pytest.mark.parametrize("scenario", [matrix("scenario-3b"), "scenario-5", matrix("scenario-6")])
 def test_login_is_asked_for(person: User, name: str, scenario: str) -> None:
     deploy = words(scenario, name, "--set", "auth=basic")
     person.ok(*deploy)
@@ -150,6 +159,7 @@ def test_public_names_are_answered_and_others_refused(person: User, name: str) -
     assert status(url, Host="evil.example") == 403
 
 
+@pytest.mark.matrix
 def test_user_flavor_runs_as_the_user_by_name(
     machine: DockerMachine, person: User, name: str
 ) -> None:
@@ -241,7 +251,9 @@ class TestOrdinaryUser:
         machine.clean_up(user)
         forwarder.close()
 
-    @pytest.mark.parametrize("scenario", ["scenario-1", "scenario-3b", "scenario-5"])
+    @pytest.mark.parametrize(
+        "scenario", [matrix("scenario-1"), "scenario-3b", matrix("scenario-5")]
+    )
     def test_deploys_uses_and_removes(
         self, machine: DockerMachine, ordinary: User, name: str, scenario: str
     ) -> None:

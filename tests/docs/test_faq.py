@@ -12,6 +12,7 @@ import pytest
 from stackctl.versions import MLFLOW
 from tests.docs.pages import DOCS, blocks, headings, rows, section, text
 
+pytestmark = pytest.mark.live  # a real client
 FAQ = text(DOCS / "faq.md")
 # What provokes each error; its message is compared with the quotation below the heading.
 PROVOKED = {

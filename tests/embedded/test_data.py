@@ -118,10 +118,16 @@ class LocalStore:
 
 class TestFiles(LocalStore):
     scenario = "scenario-3a"
+    rarely = ("test_it_can_be_rehearsed",)
 
 
 class TestSQLite(LocalStore):
     scenario = "scenario-3b"
+    # Decisions, which tests/operations show with a fake runtime.
+    rarely = (
+        "test_an_archive_of_another_kind_is_refused",
+        "test_data_that_a_new_stack_finds_are_not_replaced",
+    )
 
     def test_a_stack_that_holds_data_is_refused(self, deployed: Deployed, backup: Path) -> None:
         done = deployed.user.run("restore", str(backup))
@@ -291,6 +297,7 @@ class TestSQLite(LocalStore):
 
 class TestDatabaseAndBucket:
     scenario: ClassVar[str] = "scenario-5"
+    rarely: ClassVar = ("test_secrets_travel_encrypted",)
     settings: ClassVar = (*ONE_WORKER, "--set", "auth=basic")
 
     def test_a_new_stack_has_its_own_login(

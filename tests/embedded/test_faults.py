@@ -173,6 +173,7 @@ class TestSupervisor:
             assert changed == {"master", "postgres"}
             deployed.user.client("read", deployed.name)
 
+    @pytest.mark.matrix
     def test_second_stack_beside_it_shares_nothing(
         self, deployed: Deployed, machine: EmbeddedMachine, name: str
     ) -> None:
@@ -273,6 +274,7 @@ class TestFolders:
             home.unlink(missing_ok=True)
             moved.rename(home)
 
+    @pytest.mark.matrix
     def test_data_of_a_newer_mlflow_are_refused_and_untouched(
         self, person: User, machine: EmbeddedMachine, name: str
     ) -> None:
@@ -372,6 +374,7 @@ class TestMachine:
         assert machine.leftovers(somebody.stack(name)) == []
 
     @root_only
+    @pytest.mark.matrix
     def test_full_tmp_is_no_obstacle(self, user: User, name: str) -> None:
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             somebody = User(Path(folder), user.variables, FULL_TMP)

@@ -75,6 +75,7 @@ class TestDatabase:
         assert re.search(r" \d+ runs, \d+ metrics, ", told)
         assert not user.stack(name).folder.exists()
 
+    @pytest.mark.matrix
     def test_a_stack_that_holds_data_is_refused(self, deployed: Deployed, names: list[str]) -> None:
         user, name = deployed.user, names[0]
         done = user.run("promote", deployed.name, "--to", "scenario-3b", "--name", deployed.name)

@@ -5,6 +5,8 @@ import shutil
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.contract.driving import ONE_WORKER, Deployed, User, words
 from tests.embedded.machine import EmbeddedMachine
 from tests.images.recipes import RECIPES
@@ -72,6 +74,7 @@ class TestSettings:
     scenario = "scenario-2"
     settings = ("--set", "bind=::1", *ONE_WORKER)
 
+    @pytest.mark.matrix
     def test_other_loopback_address_is_used(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:

@@ -19,8 +19,9 @@ from tests.engine import engine as engine_module
 from tests.engine.cache import cache_folder
 from tests.engine.connection import version_at
 from tests.engine.daemon import Daemon
-from tests.engine.packages import find_tool
+from tests.engine.packages import find_tool, install_missing
 from tests.engine.process import is_ours
+from tests.engine.report import NO_ENGINE
 from tests.engine.waiting import wait_until
 
 # A second daemon would flush the firewall rules of the first and share its bridge (and with
@@ -31,10 +32,19 @@ echo started >> "$0.log"
 exec unshare --net --mount {dockerd} "$@"
 """
 
-needs_dockerd = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0 or find_tool("dockerd") is None,
-    reason="starting a daemon takes root and dockerd",
-)
+
+@pytest.fixture
+def dockerd() -> None:
+    """The program dockerd, installed now where it is missing: not when tests are collected."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("starting a daemon takes root on Linux")
+    try:
+        install_missing()
+    except EngineUnavailable as unavailable:
+        pytest.skip(f"{NO_ENGINE}: {unavailable.reason}")
+
+
+needs_dockerd = pytest.mark.usefixtures("dockerd")
 
 
 @pytest.fixture
@@ -47,7 +57,7 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+def daemon(dockerd: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     """A daemon of this test's own, not started yet; it is ended and cleared away after."""
     # pytest's folders are too deep for the socket of containerd.
     with tempfile.TemporaryDirectory(prefix="se-") as run_folder:

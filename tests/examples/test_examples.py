@@ -70,6 +70,8 @@ class AllLessons(Lessons):
 class TestDocker(AllLessons):
     runtime = "docker"
     scenario = "scenario-5"
+    # Its whole life in tests/contract has the quickstart.
+    rarely = ("test_quickstart", "test_every_notebook_runs_from_top_to_bottom")
 
 
 class TestEmbedded(Lessons):

@@ -176,6 +176,7 @@ def test_the_digest_in_the_label_is_the_services(name: str) -> None:
 # What Compose makes of it.
 
 
+@pytest.mark.docker  # some hundred calls of Compose
 @pytest.mark.parametrize("name", NAMES)
 def test_compose_accepts_the_scenario_with_every_setting_that_changes_it(
     name: str, tmp_path: Path
@@ -340,7 +341,7 @@ def test_stores_are_on_the_internal_network_and_published_only_when_asked(name: 
         clients_write = store == "objects" and name == "scenario-4"
         assert ("ports" in model["services"][store]) == clients_write
         assert model["services"][store]["networks"] == (
-            ["edge", "inside"] if clients_write else ["inside"]
+            ["inside", "edge"] if clients_write else ["inside"]
         )
     if stores:
         assert model["networks"]["inside"]["internal"] is True

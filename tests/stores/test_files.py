@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
-from mlflow.store.tracking.file_store import FileStore
 
 from stackctl.stores import BACKENDS
 
+pytestmark = pytest.mark.live  # MLflow itself
 FILES = BACKENDS["files"]
 
 
@@ -25,6 +24,8 @@ def test_client_that_names_no_experiment_finds_the_default_one(
 ) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     FILES.prepare(data)
+    import mlflow
+
     client = mlflow.MlflowClient(FILES.tracking_uri(data))
     run = client.create_run("0")
     client.log_text(run.info.run_id, "hi", "note.txt")
@@ -34,6 +35,8 @@ def test_client_that_names_no_experiment_finds_the_default_one(
 def test_it_is_what_mlflow_itself_makes(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     FILES.prepare(data)
+    from mlflow.store.tracking.file_store import FileStore
+
     store: Any = FileStore  # its methods have no types
     made, other = str(data / "mlruns"), str(data / "other")
     ours = store(made, made).get_experiment("0")

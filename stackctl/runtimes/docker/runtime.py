@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import yaml
 
-from stackctl.addresses import Url, Way
+from stackctl.addresses import Way, by_name
 from stackctl.errors import MachineError, NotReady, UserError
 from stackctl.machine import listen_failure, listener
 from stackctl.observed import Observed, ServiceState, State
@@ -50,7 +50,6 @@ _OWNER = "io.stackctl.owner"
 _DIGEST = "io.stackctl.digest"
 # What the daemon says -> what `ServiceState` says, where that is another word.
 _STATES: dict[str, State] = {"removing": "stopping"}
-_SERVER_PORT = 5000
 
 
 def _told(method: Callable[P, T]) -> Callable[P, T]:
@@ -346,14 +345,14 @@ class Docker:
 
     def inside(self, stack: Stack, scenario: Scenario, settings: Settings) -> Inside:
         """The services' names on the stack's network, tried in the server's container."""
-        proxy = Url("http", "artifacts", _SERVER_PORT)
+        proxy = by_name("artifacts")
         way = Way(
-            server=Url("http", scenario.server, _SERVER_PORT),
+            server=by_name(scenario.server),
             artifacts=proxy if scenario.writer == "artifacts-server" else None,
             objects=(
                 settings.object_store_endpoint
                 if settings.object_store == "external"
-                else str(Url("http", "objects", 8333))
+                else str(by_name("objects"))
             ),
         )
         return Inside(way, lambda source: self._run_python(stack, scenario.server, source))

@@ -1,0 +1,110 @@
+"""The lanes of the tests: what each needs of the machine, as markers that `make` selects by.
+
+    unit        nothing but Python                            make test-unit
+    docker      a Docker Engine                               make test-docker
+    embedded    real components as processes                  make test-embedded
+    live        both, or a browser, or servers of databases   make test-live
+    bench       the tests' own engine and images              make test-bench
+
+A class names in `rarely` those of its tests that `make test` leaves to another class, which shows
+the same on another runtime; `make test-matrix` runs them all.
+
+The test bench is tested only where its files or pins have changed since its tests last passed on
+this machine: a file in the tests' cache says so.
+"""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.engine.cache import cache_folder
+
+LANES = ("unit", "docker", "embedded", "live", "bench")
+_TESTS = Path(__file__).parent
+_FOLDERS = {
+    "docker": "docker", "embedded": "embedded", "engine": "bench", "images": "bench",
+    "browser": "live", "examples": "live", "testing": "live",
+}  # fmt: skip
+# What in those folders needs nothing.
+_UNIT = (
+    "examples/test_penguins_sources.py", "testing/test_wish.py", "testing/test_environment.py",
+    "testing/test_docs_page.py",
+)  # fmt: skip
+_LIVE = ("courier/databases/",)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Every lane is a marker."""
+    for lane in LANES:
+        config.addinivalue_line("markers", f"{lane}: see tests/lanes.py")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Bench(config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its lane, and leave the bench out where it is as it was."""
+    for item in items:
+        # A test may say itself that it takes more than its neighbours.
+        if not any(item.get_closest_marker(lane) for lane in LANES):
+            item.add_marker(lane_of(item))
+        # What another class of the same tests always shows.
+        rarely = getattr(getattr(item, "cls", None), "rarely", ())
+        if {item.name, item.name.partition("[")[0]} & set(rarely):
+            item.add_marker(pytest.mark.matrix)
+    if config.getoption("markexpr") == "bench" or not _stamp().exists():
+        return
+    bench = [item for item in items if item.get_closest_marker("bench")]
+    if bench:
+        config.hook.pytest_deselected(items=bench)
+        items[:] = [item for item in items if not item.get_closest_marker("bench")]
+
+
+def lane_of(item: pytest.Item) -> str:
+    """The lane of a test: by its class's runtime, else by its folder."""
+    path = item.path.relative_to(_TESTS).as_posix()
+    if runtime := getattr(getattr(item, "cls", None), "runtime", ""):
+        return str(runtime)
+    if path.startswith(_LIVE):
+        return "live"
+    if path in _UNIT:
+        return "unit"
+    return _FOLDERS.get(path.partition("/")[0], "unit")
+
+
+class _Bench:
+    """What the bench's tests came to."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config, self.passed, self.other = config, 0, 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count those of the bench."""
+        if report.nodeid.startswith(("tests/engine/", "tests/images/")):
+            self.passed += report.when == "call" and report.passed
+            self.other += not report.passed
+
+    def pytest_sessionfinish(self) -> None:
+        """Keep in mind that the whole bench passed as it is now."""
+        option = self.config.option
+        whole = not option.keyword and {"tests", "tests/engine"} & set(self.config.args)
+        if whole and self.passed and not self.other:
+            _stamp().touch()
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str:
+    """Which lane is left out, and why."""
+    if config.getoption("markexpr") != "bench" and _stamp().exists():
+        return "bench: left out, as its files are those that passed last (make test-bench runs it)"
+    return ""
+
+
+def _stamp() -> Path:
+    digest = hashlib.sha256()
+    folders = [_TESTS / "engine", _TESTS / "images", _TESTS.parent / "templates" / "images"]
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in [*files, _TESTS.parent / "templates" / "images.toml"]:
+        if path.suffix != ".pyc":
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return cache_folder() / f"bench-passed-{digest.hexdigest()[:16]}"
