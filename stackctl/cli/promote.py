@@ -57,10 +57,7 @@ def promote(
     from stackctl.operations.promote import destination, look
     from stackctl.operations.promote import promote as promote_stack
 
-    # Nothing else named, it is a stack: the only one where none is.
-    foreign = from_folder is not None or from_uri is not None
-    stack = None if foreign and source is None else home().choose(source)
-    origin = named(stack, from_folder, from_uri, artifacts)
+    origin = named(home(), source, from_folder, from_uri, artifacts)
     target = destination(origin, home(), to, flags(given, name, port, runtime))
     if dry_run:
         outcome = look(origin, target)

@@ -9,7 +9,7 @@ from stackctl import locations
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError
 from stackctl.operations.held import held
-from stackctl.stack import Stack
+from stackctl.stack import Home, Stack
 from stackctl.stores import foreign, tree
 from stackctl.stores.base import Census, Entry, Note
 from stackctl.stores.foreign import Foreign
@@ -48,12 +48,13 @@ class Origin(Protocol):
 
 
 def named(
-    stack: Stack | None, folder: Path | None, uri: str | None, artifacts: Path | None
+    home: Home, stack: str | None, folder: Path | None, uri: str | None, artifacts: Path | None
 ) -> Origin:
-    """What was named, one thing of three.
+    """What was named, one thing of three; nothing at all is the only stack that there is.
 
     Args:
-        stack: One that was deployed.
+        home: Where stacks are.
+        stack: The name of one that was deployed.
         folder: A folder of MLflow's own.
         uri: The address of a database of MLflow's own.
         artifacts: The folder of its artifacts, for a store that says another one.
@@ -69,13 +70,11 @@ def named(
         return ForeignOrigin(foreign.open_folder(folder, artifacts))
     if uri is not None:
         return ForeignOrigin(foreign.open_uri(uri, artifacts))
-    if stack is None:
-        raise UserError("nothing to copy is named", hint="a stack, --from-folder or --from-uri")
     if artifacts is not None:
         raise UserError(
             "--artifacts is for --from-folder and --from-uri", hint="a stack knows where they are"
         )
-    return StackOrigin(Deployment.recorded(stack))
+    return StackOrigin(Deployment.recorded(home.choose(stack)))
 
 
 class StackOrigin:

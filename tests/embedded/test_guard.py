@@ -283,7 +283,7 @@ def test_a_service_that_starts_early_can_be_stopped_before_it_goes_on(stage: Sta
 
 def test_who_is_to_die_with_somebody_who_is_dead_ends_at_once() -> None:
     source = (
-        "import os, signal; from stackctl.runtimes.linux import die_with;"
+        "import os, signal; from stackctl.runtimes.embedded.linux import die_with;"
         "die_with(os.getppid(), signal.SIGTERM); print('alive', flush=True);"
         "die_with(os.getppid() + 1, signal.SIGTERM); print('too long')"
     )
@@ -293,7 +293,7 @@ def test_who_is_to_die_with_somebody_who_is_dead_ends_at_once() -> None:
 
 def test_every_child_that_ended_is_told_with_its_exit_code() -> None:
     source = (
-        "import subprocess as s; from stackctl.runtimes.linux import end_descendants, reap;"
+        "import subprocess as s; from stackctl.runtimes.embedded.linux import end_descendants, reap;"
         "three = s.Popen(['sh', '-c', 'exit 3']); nine = s.Popen(['sh', '-c', 'kill -9 $$']);"
         "stays = s.Popen(['sleep', '1000']); found = {};\n"
         "while len(found) < 2: found |= reap()\n"
