@@ -120,7 +120,7 @@ class NotRunning(MachineError):
         super().__init__(
             f"stack {name!r} is {state}, so nothing can use it",
             hint=f"start it: stackctl deploy {scenario} --name {name}"
-            if state in ("stopped", "removed")
+            if state in ("stopped", "removed", "deploying")
             else f"see why: stackctl show {name}",
         )
 

@@ -25,7 +25,7 @@ from stackctl.render import (
 from stackctl.runtimes.base import Runtime
 from stackctl.runtimes.docker.runtime import Docker
 from stackctl.settings import Effective
-from stackctl.stack import Home, write_files
+from stackctl.stack import Home, Stack, write_files
 
 NAMES = scenarios.names()
 
@@ -82,7 +82,7 @@ def deployment(
 ) -> Deployment:
     """A stack of `home` that is only looked at: nobody is asked for anything."""
     chosen = effective(name, *flags)
-    where = home.stack(stack or chosen.settings.name)
+    where = Stack(home, stack or chosen.settings.name)
     return Deployment(where, scenarios.load(name), chosen, runtime or Docker(asks=False))
 
 

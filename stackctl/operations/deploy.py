@@ -263,6 +263,9 @@ def _undo(
         return
     for name in set(stack.secrets.names()) - set(secrets):
         stack.secrets.forget(name)
+    if not stack.secrets.names():
+        # Ended before the first was written.
+        stack.secrets.delete()
     door.forget()
 
 

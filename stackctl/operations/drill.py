@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from stackctl import scenarios, settings
@@ -88,8 +88,10 @@ def _scratch(
         with ExitStack() as ports:
             # Until the services have them.
             effective = _settings(archive, found, stack, runtime, ports)
+        data = stack.data(effective.settings.data)
         stack.folder.mkdir(parents=True)
-        (stack.folder / _MARK).touch()
+        # A deploy that is killed may have made the folder, and not have come to note that.
+        (stack.folder / _MARK).write_text("" if data.exists() else str(data), encoding="utf-8")
         yield Deployment(stack, found, effective, choice.choose(stack, found, effective).runtime)
     finally:
         _take_away(stack, progress)
@@ -116,12 +118,19 @@ def _take_away(stack: Stack, progress: Progress) -> None:
     """
     if not stack.folder.exists():
         return
-    if not (stack.folder / _MARK).exists():
+    mark = stack.folder / _MARK
+    if not mark.exists():
         raise UserError(
             f"there is a stack {stack.name!r}, which no drill made",
             hint="give that another name; nothing was changed",
         )
-    if stack.manifest() is not None:
+    made = mark.read_text(encoding="utf-8")
+    if (manifest := stack.manifest()) is not None:
+        if made and not manifest.data_created:
+            # Killed before that was noted, and so before anything was started.
+            shutil.rmtree(made, ignore_errors=True)
+            with suppress(OSError):  # other stacks have theirs there
+                (stack.home.path / "data").rmdir()
         remove_with_data(Deployment.recorded(stack), progress=progress)
     shutil.rmtree(stack.folder, ignore_errors=True)
 

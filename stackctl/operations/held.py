@@ -84,7 +84,9 @@ def admit(
     if not rotating:
         refuse_half_rotated(stack)
     cut_short = resumed or (rotating and bool(open_names(stack.secrets)))
-    if manifest.deployed_at and not stopped and not cut_short:
+    # One whose first deploy was cut short is still new.
+    unfinished = new and not manifest.deployed_at
+    if not (stopped or cut_short or unfinished):
         refuse_stopped(stack, manifest, deployment.runtime)
     return manifest
 

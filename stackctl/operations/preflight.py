@@ -184,12 +184,13 @@ def refuse_stopped(stack: Stack, manifest: Manifest, runtime: Runtime) -> None:
 
 def refuse_own_folders(data: Path, stack: Stack) -> None:
     """The data folder is not one that holds other stacks, or what stackctl itself keeps."""
-    home = stack.home.path
+    # However the folder is named, and whatever link leads there.
+    home, place = stack.home.path.resolve(), data.resolve()
     inner = [home / ".stackctl", home / ".secrets"]
     if (
-        home.is_relative_to(data)
-        or data == home / "data"
-        or any(data.is_relative_to(folder) for folder in inner)
+        home.is_relative_to(place)
+        or place == home / "data"
+        or any(place.is_relative_to(folder) for folder in inner)
     ):
         raise UserError(
             f"data folder {data} holds other things of stackctl",

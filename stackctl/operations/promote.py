@@ -56,7 +56,7 @@ def destination(origin: Origin, home: Home, scenario: str, flags: Sequence[str])
         flags: Its settings, as `key=value`.
 
     Raises:
-        UserError: It is the origin itself.
+        UserError: It is the origin itself, or there already and of another scenario.
     """
     found = scenarios.load(scenario, home.scenarios)
     effective = settings.resolve(found, flags=flags, dotenv=home.dotenv)
@@ -66,9 +66,15 @@ def destination(origin: Origin, home: Home, scenario: str, flags: Sequence[str])
             f"stack {stack.name!r} cannot be promoted into itself",
             hint="name the new stack with --name",
         )
-    if stack.manifest() is not None:
-        return Deployment.recorded(stack)
-    return Deployment.chosen(stack, found, effective)
+    manifest = stack.manifest()
+    if manifest is None:
+        return Deployment.chosen(stack, found, effective)
+    if manifest.scenario != found.name:
+        raise UserError(
+            f"stack {stack.name!r} is of {manifest.scenario}, not of {found.name}",
+            hint="choose another name with --name; nothing was changed",
+        )
+    return Deployment.recorded(stack)
 
 
 def look(origin: Origin, target: Deployment) -> Promotion:

@@ -91,12 +91,15 @@ def _refuse_shared_data(stack: Stack, lost: Losses) -> None:
     """No other stack of the home keeps its data in, around or below the folder."""
     if lost.data is None:
         return
+    ours = lost.data.resolve()
     for other in stack.home.stacks():
         manifest = other.manifest()
-        theirs = other.data_folder(manifest) if manifest is not None else None
-        if other.name == stack.name or theirs is None:
+        found = other.data_folder(manifest) if manifest is not None else None
+        if other.name == stack.name or found is None:
             continue
-        if theirs.is_relative_to(lost.data) or lost.data.is_relative_to(theirs):
+        # However the folder is named, and whatever link leads there.
+        theirs = found.resolve()
+        if theirs.is_relative_to(ours) or ours.is_relative_to(theirs):
             raise UserError(
                 f"data folder {lost.data} also holds the data of stack {other.name!r}",
                 hint="nothing was deleted; without --volumes the stack goes and the data stays",

@@ -5,7 +5,9 @@ stack's manifest says `restoring`, so that nothing starts on half of the data; t
 again begins anew.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +23,7 @@ from stackctl.operations.held import Held, held
 from stackctl.operations.releases import refuse_older_mlflow
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
+from stackctl.secrets import SecretFolder
 from stackctl.secrets.sealed import unseal
 from stackctl.stack import Home, Manifest
 from stackctl.stores.base import Entry
@@ -101,9 +104,8 @@ def restore(
         before = door.known
         if before is None or not before.deployed_at:
             _refuse_without_room(archive, deployment)
-            for name, value in secrets.items():
-                deployment.stack.secrets.take(name, value)
-            deploy_held(door, progress=progress, timeout=options.timeout)
+            with _taken(deployment.secrets, secrets):
+                deploy_held(door, progress=progress, timeout=options.timeout)
         if before is None or before.status != STATUS:
             # A new stack may have found data too: a folder, a volume or a bucket of the name.
             _make_way(door, options, meter, progress)
@@ -132,7 +134,25 @@ def _secrets(archive: Archive, passphrase: str) -> dict[str, str]:
         raise BadArchive(
             archive.path, "it holds no secrets", hint="leave the passphrase out; new ones are made"
         )
-    return unseal(sealed, passphrase)
+    found = unseal(sealed, passphrase)
+    for name in found:
+        if not re.fullmatch(r"[a-z0-9_]+", name):
+            raise BadArchive(archive.path, f"it names a secret {name!r}, which is no file's name")
+    return found
+
+
+@contextmanager
+def _taken(folder: SecretFolder, secrets: Mapping[str, str]) -> Iterator[None]:
+    """Have the archive's secrets be the stack's, unless it is not deployed."""
+    new = set(secrets) - set(folder.names())
+    try:
+        for name, value in secrets.items():
+            folder.take(name, value)
+        yield
+    except BaseException:
+        for name in new:
+            folder.forget(name)
+        raise
 
 
 def _refuse_without_room(archive: Archive, deployment: Deployment) -> None:

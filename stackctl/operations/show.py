@@ -106,5 +106,6 @@ def _seen(stack: Stack, manifest: Manifest, runtime: Runtime) -> tuple[str, Obse
 
 def _plain(service: ServiceState) -> dict[str, Any]:
     values = asdict(service)
+    image, one_shot = values.pop("program"), values.pop("once")
     # The words that scripts know.
-    return {**values, "image": values.pop("program"), "one_shot": values.pop("once")}
+    return {**values, "image": image, "one_shot": one_shot}

@@ -33,6 +33,11 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+def is_name(value: str) -> bool:
+    """A stack can be called so; nothing that leads out of a folder can."""
+    return _NAME.fullmatch(value) is not None
+
+
 def _none_if_empty(value: object) -> object:
     return None if value == "" else value
 
@@ -115,7 +120,7 @@ class Settings(BaseModel):
     @field_validator("name")
     @classmethod
     def _name(cls, value: str) -> str:
-        if not _NAME.fullmatch(value):
+        if not is_name(value):
             raise ValueError("a name has 1 to 40 characters: a-z, 0-9 and '-', not at its ends")
         return value
 

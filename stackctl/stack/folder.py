@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from stackctl.errors import Busy, MachineError, UnknownName, UserError
 from stackctl.secrets import SecretFolder
-from stackctl.settings import Settings, stored
+from stackctl.settings import Settings, is_name, stored
 from stackctl.stack.files import cannot_write, write_files
 from stackctl.stack.manifest import Manifest
 
@@ -68,7 +68,16 @@ class Home:
         return self.path / ".env"
 
     def stack(self, name: str) -> "Stack":
-        """The stack `name`, deployed or not."""
+        """The stack `name`, deployed or not.
+
+        Raises:
+            UserError: No stack can have that name, which may come from an archive.
+        """
+        if not is_name(name):
+            raise UserError(
+                f"{name!r} is no name of a stack",
+                hint="a name has 1 to 40 characters: a-z, 0-9 and '-', not at its ends",
+            )
         return Stack(self, name)
 
     def stacks(self) -> list["Stack"]:

@@ -293,7 +293,8 @@ def test_who_is_to_die_with_somebody_who_is_dead_ends_at_once() -> None:
 
 def test_every_child_that_ended_is_told_with_its_exit_code() -> None:
     source = (
-        "import subprocess as s; from stackctl.runtimes.embedded.linux import end_descendants, reap;"
+        "import subprocess as s;"
+        "from stackctl.runtimes.embedded.linux import end_descendants, reap;"
         "three = s.Popen(['sh', '-c', 'exit 3']); nine = s.Popen(['sh', '-c', 'kill -9 $$']);"
         "stays = s.Popen(['sleep', '1000']); found = {};\n"
         "while len(found) < 2: found |= reap()\n"

@@ -19,6 +19,7 @@ from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
     refuse_moved_artifacts,
+    refuse_others_files,
 )
 from stackctl.runtimes.base import Obstacle, Runtime
 from stackctl.runtimes.embedded.runtime import Embedded
@@ -221,6 +222,38 @@ def test_data_folder_that_mlflow_would_misread_is_refused(tmp_path: Path, bad: s
 
 def test_data_that_mlflow_does_not_see_may_be_anywhere(tmp_path: Path) -> None:
     check_data_folder(tmp_path / "a?b#c%20", for_mlflow=False)
+
+
+# Files of others.
+
+
+@pytest.mark.parametrize("how", ["nothing", "the same", "an older one", "an image's"])
+def test_what_stackctl_wrote_may_be_written_again(tmp_path: Path, how: str) -> None:
+    files = bundle("scenario-3b").files
+    if how == "the same":
+        (tmp_path / ".env").write_text(files[".env"][0])
+    elif how == "an older one":
+        (tmp_path / ".env").write_text("# Rendered by stackctl 0.0\nA=1\n")
+    elif how == "an image's":
+        (tmp_path / "images" / "mlflow").mkdir(parents=True)
+        (tmp_path / "images" / "mlflow" / "uv.lock").write_text("another lock")
+    refuse_others_files(tmp_path, bundle("scenario-3b"))
+
+
+@pytest.mark.parametrize("how", ["text", "bytes", "folder", "link"])
+def test_what_somebody_else_wrote_is_not_replaced(tmp_path: Path, how: str) -> None:
+    theirs = tmp_path / "compose.yaml"
+    if how == "text":
+        theirs.write_text("services: {}\n")
+    elif how == "bytes":
+        theirs.write_bytes(b"\xff\x00")
+    elif how == "folder":
+        theirs.mkdir()
+    else:
+        theirs.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"compose\.yaml is there already and was not written by"):
+        refuse_others_files(tmp_path, bundle("scenario-3b"))
+    assert os.path.lexists(theirs)
 
 
 # A home that was moved.

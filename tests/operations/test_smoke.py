@@ -1,6 +1,7 @@
 """What smoke makes of a journey: its steps, its report, its failure."""
 
 import errno
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -107,6 +108,37 @@ def test_client_that_dies_on_the_way_leaves_no_step_out(tmp_path: Path) -> None:
     assert steps[0] == Step("experiment", "failed", 0.0, "the client ended with exit code -6")
     assert {step.outcome for step in steps[1:]} == {"skipped"}
     assert len(steps) == 13
+
+
+def test_a_step_that_fails_is_told_without_secrets(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.py").write_text(
+        "class MlflowClient:\n"
+        "    def create_experiment(self, *_, **__): raise OSError('the key is hunter2')\n"
+    )
+    begun: list[str] = []
+    steps = smoke.journey(
+        a_client(PYTHONPATH=str(tmp_path)), secrets=["hunter2"], begins=begun.append
+    )
+    assert (steps[0].name, steps[0].outcome) == ("experiment", "failed")
+    assert "the key is [redacted]" in steps[0].detail
+    assert begun[0] == "experiment"
+    assert "skipped" in {step.outcome for step in steps}
+
+
+def test_failure_on_a_disk_that_is_nearly_full_says_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 5_000_000))
+    failed = smoke.failure(STEPS, "mine", a_client(), [tmp_path])
+    assert failed is not None
+    assert failed.hint == f"free some disk space: {tmp_path} has 5 MB"
+
+
+def test_failure_of_an_older_client_says_that() -> None:
+    old = Client(sys.executable, "2.22.2", "3.17.2", {})
+    failed = smoke.failure(STEPS, "mine", old, [])
+    assert failed is not None
+    assert "the client is older than the server, mlflow 2.22.2 beside 3.17.2" in failed.hint
 
 
 def test_lost_value_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

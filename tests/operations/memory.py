@@ -1,0 +1,226 @@
+"""Stores in memory, and the courier that reaches them."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from stackctl.deployment import Deployment
+from stackctl.errors import MachineError
+from stackctl.settings import Settings
+from stackctl.stack import Stack
+from stackctl.stores import ArtifactStore, BackendStore
+from stackctl.stores.base import Census, Entry, Note
+from stackctl.stores.credentials import Credential
+from stackctl.stores.reach import Reach
+from stackctl.versions import older
+from tests.operations.machine import Database, Machine, schema
+
+DUMP = "memory.json"
+Pairs = Sequence[Sequence[str]]
+
+
+class MemoryBackend(BackendStore):
+    """A backend store, in the place of a real one of its kind."""
+
+    def __init__(self, machine: Machine, real: BackendStore) -> None:
+        self.kind, self._machine, self._real = real.kind, machine, real
+
+    def tracking_uri(self, data: Path) -> str:
+        return self._real.tracking_uri(data)
+
+    def client_environment(self, data: Path) -> dict[str, str]:
+        return self._real.client_environment(data)
+
+    def census(self, reach: Reach) -> Census:
+        self._machine.asked("count rows")
+        held = self._machine.database(_stack(reach))
+        counts = {table: len(rows) for table, rows in held.tables.items()}
+        return Census({"experiments": 1, "runs": 0, **counts}, held.revision, len(_told(held)))
+
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+        self._machine.asked("dump database")
+        content = _told(self._machine.database(_stack(reach)))
+        yield Entry(DUMP, len(content)), io.BytesIO(content)
+
+    def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
+        stack = _stack(reach)
+        for entry, content in entries:
+            self._machine.happens("load database")
+            self._machine.require_no_server(stack, "a database is replaced")
+            assert entry.path == DUMP
+            found = json.load(content)
+            assert found["revision"] == revision
+            held = self._machine.database(stack)
+            held.tables, held.revision = found["tables"], found["revision"]
+            held.passwords |= found["users"]
+
+    @contextmanager
+    def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+        self._machine.asked("rows out")
+        yield io.BytesIO(_moved(self._machine.database(_stack(reach)).tables, relocations))
+
+    def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
+        self._machine.happens("settle database")
+        with reach.courier("settle", relocations=relocations) as pipe:
+            assert pipe.stdout.read()
+
+    def credentials(self) -> list[Credential]:
+        return self._real.credentials()
+
+
+class MemoryArtifacts(ArtifactStore):
+    """An artifact store, in the place of a real one of its kind."""
+
+    def __init__(self, machine: Machine, real: ArtifactStore) -> None:
+        self.kind, self._machine, self._real = real.kind, machine, real
+
+    def measure(self, reach: Reach) -> int:
+        self._machine.asked("measure artifacts")
+        return sum(map(len, self._machine.artifacts(_stack(reach)).values()))
+
+    def dump(self, reach: Reach, note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
+        self._machine.asked("dump artifacts")
+        if self.kind == "folder":
+            yield "artifacts", Entry("0", folder=True), io.BytesIO()
+        for name, content in sorted(self._machine.artifacts(_stack(reach)).items()):
+            section, _, path = name.partition("/")
+            yield section, Entry(path, len(content)), io.BytesIO(content)
+
+    def load(
+        self, reach: Reach, entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
+    ) -> None:
+        there = self._machine.artifacts(_stack(reach))
+        for section, entry, content in entries:
+            name = f"{section}/{entry.path}"
+            if entry.folder or (skip and len(there.get(name, b"")) == entry.size):
+                continue
+            self._machine.happens(f"load {name}")
+            there[name] = content.read()
+
+    def clear(self, reach: Reach) -> None:
+        self._machine.happens("clear artifacts")
+        self._machine.require_no_server(_stack(reach), "artifacts are deleted")
+        self._machine.artifacts(_stack(reach)).clear()
+
+    def credentials(self, settings: Settings) -> list[Credential]:
+        return self._real.credentials(settings)
+
+
+class MemoryCourier:
+    """What programs beside the stores of one stack answer."""
+
+    def __init__(self, machine: Machine, stack: Stack, program: str) -> None:
+        """`program` is what the stack's server runs, and so the courier too."""
+        self._machine, self._stack, self._mlflow = machine, stack, machine.release(program)
+
+    def answer(self, told: bytes) -> bytes:
+        """What comes out, for what goes in: source, a line of JSON, and bytes.
+
+        Raises:
+            MachineError: As a courier complains.
+        """
+        given = io.BytesIO(told)
+        size = int(given.readline())
+        assert given.read(size).startswith(b"PK"), "the courier's source comes first"
+        job = json.loads(given.readline())
+        verb = job.pop("verb")
+        if verb in ("rows-in", "upgrade", "gc-delete", "password-change", "password-login"):
+            self._machine.happens(verb)
+        elif verb != "settle":
+            self._machine.asked(verb)
+        do = cast(Callable[..., Any], getattr(self, f"_{verb.replace('-', '_')}"))
+        answer = do(given.read(), **job)
+        return answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+
+    @property
+    def _held(self) -> Database:
+        return self._machine.database(self._stack)
+
+    def _release(self, _: bytes, revision: str | None = None) -> dict[str, Any]:
+        made_by = (revision or "").removeprefix("schema of ")
+        return {"mlflow": self._mlflow, "known": not older(self._mlflow, made_by)}
+
+    def _upgrade(self, _: bytes) -> dict[str, Any]:
+        self._machine.require_no_server(self._stack, "a schema is migrated")
+        before, self._held.revision = self._held.revision, schema(self._mlflow)
+        return {"before": before, "after": self._held.revision}
+
+    def _settle(self, _: bytes, relocations: Pairs) -> dict[str, Any]:
+        held = self._held
+        held.tables = json.loads(_moved(held.tables, relocations))
+        held.revision = held.revision and schema(self._mlflow)
+        if "admin_password" in held.passwords:
+            held.passwords["admin_password"] = self._stack.secrets.read("admin_password").reveal()
+        return {}
+
+    def _rows_in(self, rows: bytes) -> dict[str, Any]:
+        self._held.tables = json.loads(rows)
+        return {"sent": self._digest(b"")}
+
+    def _foreign_rows_out(self, _: bytes, **job: Any) -> bytes:
+        return json.dumps({"experiments": ["Default"], "runs": [job["database"] or "a folder"]}
+                          ).encode()  # fmt: skip
+
+    def _digest(self, _: bytes) -> dict[str, Any]:
+        return {
+            table: {"rows": len(rows), "digest": hashlib.sha256(repr(rows).encode()).hexdigest()}
+            for table, rows in self._held.tables.items()
+        }
+
+    def _elsewhere(self, _: bytes, root: str) -> dict[str, Any]:
+        runs = self._held.tables.get("runs", [])
+        found = [place for place in runs if not place.startswith(f"{root}/")]
+        return {"runs": len(found), "example": found[0] if found else ""}
+
+    def _gc_list(self, _: bytes, before: int, roots: list[str], bucket: str) -> dict[str, Any]:
+        things = [thing for thing in self._held.deleted if cast(int, thing["at"]) < before]
+        return {"things": things, "kept": []}
+
+    def _gc_delete(self, _: bytes, **job: Any) -> dict[str, Any]:
+        told = self._gc_list(_, **job)
+        self._held.deleted = [t for t in self._held.deleted if t not in told["things"]]
+        return {**told, "deleted": [thing["id"] for thing in told["things"]]}
+
+    def _password_change(self, _: bytes, old: list[str], new: str) -> dict[str, Any]:
+        (name,) = (n for n in ("postgres_password", "mysql_password") if n in self._held.passwords)
+        if self._held.passwords[name] not in (new, *old):
+            raise MachineError("the database takes none of the passwords that stackctl knows")
+        self._held.passwords[name] = new
+        return {}
+
+    def _password_taken(self, _: bytes, values: list[str]) -> dict[str, Any]:
+        (name,) = (n for n in ("postgres_password", "mysql_password") if n in self._held.passwords)
+        return {"taken": [value == self._held.passwords[name] for value in values]}
+
+    def _password_login(self, _: bytes, new: str) -> dict[str, Any]:
+        self._held.passwords["admin_password"] = new
+        return {}
+
+    def _objects_taken(self, _: bytes, bucket: str, keys: Pairs) -> dict[str, Any]:
+        known = self._machine.world.knows[self._stack.owner, "objects"]
+        right = [known["s3_access_key"], known["s3_secret_key"]]
+        return {"taken": [list(pair) == right for pair in keys]}
+
+
+def _stack(reach: Reach) -> Stack:
+    assert isinstance(reach, Deployment)
+    return reach.stack
+
+
+def _told(held: Database) -> bytes:
+    users = {name: held.passwords[name] for name in ("admin_password",) if name in held.passwords}
+    return json.dumps({"tables": held.tables, "revision": held.revision, "users": users}).encode()
+
+
+def _moved(tables: dict[str, list[str]], relocations: Pairs) -> bytes:
+    def moved(place: str) -> str:
+        for old, new in relocations:
+            if place.startswith(f"{old}/"):
+                return new + place.removeprefix(old)
+        return place
+
+    return json.dumps({t: [moved(row) for row in rows] for t, rows in tables.items()}).encode()
