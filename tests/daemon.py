@@ -1,6 +1,7 @@
 """A Docker daemon as far as a connection to it goes."""
 
 import json
+import os
 import socket
 import tempfile
 import threading
@@ -12,9 +13,10 @@ from socketserver import ThreadingUnixStreamServer
 import pytest
 
 
-class _Version(BaseHTTPRequestHandler):
+class _Daemon(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = json.dumps({"ApiVersion": "1.47", "MinAPIVersion": "1.24", "Version": "27"}).encode()
+        told = _info() if self.path.endswith("/info") else _VERSION
+        body = json.dumps(told).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -28,13 +30,23 @@ class _Version(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+_VERSION = {"ApiVersion": "1.47", "MinAPIVersion": "1.24", "Version": "27"}
+
+
+def _info() -> dict[str, object]:
+    """What one of this machine says of it."""
+    memory = int(Path("/proc/meminfo").read_text(encoding="ascii").split()[1]) * 1024
+    system = os.uname()
+    return {"Name": system.nodename, "KernelVersion": system.release, "MemTotal": memory}
+
+
 @pytest.fixture
 def daemon() -> Iterator[Path]:
-    """A real socket whose listener answers `GET /version`, which a client asks first."""
+    """A real socket that answers `GET /version` and `GET /info`, which a client asks first."""
     # Not below tmp_path: the name of a socket has at most 107 bytes.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "docker.sock"
-        with ThreadingUnixStreamServer(str(path), _Version) as server:
+        with ThreadingUnixStreamServer(str(path), _Daemon) as server:
             assert server.socket.family == socket.AF_UNIX
             thread = threading.Thread(target=server.serve_forever, args=(0.005,))
             thread.start()

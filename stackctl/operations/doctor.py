@@ -69,7 +69,7 @@ def examine(home: Home) -> Iterator[Finding]:
 def _daemon(runtime: "Docker") -> Finding:
     try:
         version = runtime.client.version()
-    except MachineError as error:
+    except StackctlError as error:
         return Finding("Docker daemon", "problem", error.message, error.hint)
     api = tuple(int(part) for part in version["ApiVersion"].split("."))
     told = f"{version['Version']}, API {version['ApiVersion']}, at {runtime.endpoint}"

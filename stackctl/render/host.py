@@ -37,6 +37,9 @@ class Host:
         uid: User id of whoever deploys, as services must use it to act as that user.
         gid: Group id, likewise.
         user: The user's name.
+        checks_often_at_start: Its health checks may have another interval at the start.
+        no_proxy: What its containers call without the proxy that they are told of, as NO_PROXY has
+            it; None where they are told of none.
     """
 
     home: str
@@ -46,6 +49,8 @@ class Host:
     uid: int
     gid: int
     user: str
+    checks_often_at_start: bool = field(default=True, kw_only=True)
+    no_proxy: str | None = field(default=None, kw_only=True)
 
     @property
     def volumes_in_data(self) -> bool:

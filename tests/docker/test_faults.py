@@ -1,6 +1,7 @@
 """What goes wrong with images, containers and volumes, and what must hold then."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,28 @@ def test_service_that_needs_more_memory_says_so(
     assert machine.leftovers(person.stack(name)) == []
 
 
+def test_daemon_of_another_machine_is_refused(
+    machine: DockerMachine, person: User, name: str
+) -> None:
+    """Through a socket here, as one that ssh forwards; and `auto` is no way around it."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be on a machine of another name")
+    elsewhere = ("unshare", "--uts", "sh", "-euc", 'hostname elsewhere; exec "$@"', "sh")
+    somebody = replace(person, prefix=elsewhere)
+    for command in (words("scenario-3b", name), words("scenario-3b", name, "--set", "runtime=auto"),
+                    ("plan", "scenario-3b", "--name", name)):  # fmt: skip
+        done = somebody.run(*command)
+        assert done.returncode == 2, done.stderr
+        assert f"the Docker daemon at {person.environment['DOCKER_HOST']} is on" in done.stderr
+        assert "not elsewhere" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    findings = json.loads(somebody.run("doctor", "--json").stdout)
+    (told,) = [found["told"] for found in findings if found["subject"] == "Docker daemon"]
+    assert "is on another machine" in told
+    assert machine.leftovers(person.stack(name)) == []
+
+
+@pytest.mark.matrix
 def test_image_that_cannot_be_pulled_changes_nothing(
     machine: DockerMachine, person: User, name: str
 ) -> None:
@@ -31,6 +54,7 @@ def test_image_that_cannot_be_pulled_changes_nothing(
     assert machine.leftovers(person.stack(name)) == []
 
 
+@pytest.mark.matrix
 def test_volume_of_a_stranger_is_refused_and_untouched(
     machine: DockerMachine, person: User, daemon: docker.DockerClient, name: str
 ) -> None:

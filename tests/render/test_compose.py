@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ from syrupy.assertion import SnapshotAssertion
 import stackctl
 from stackctl import scenarios, settings
 from stackctl.errors import BadSetting, UserError
-from stackctl.render import Bundle, yaml_quoted
+from stackctl.render import Bundle, ComposeRendering, yaml_quoted
 from tests.bundles import (
     NAMES,
     bundle,
     check,
     compose,
     differences,
+    effective,
+    host,
     processes,
     readable,
     texts,
@@ -209,7 +212,7 @@ def test_a_hostile_path_arrives_unchanged(name: str, home: str, tmp_path: Path) 
     server = model["services"][scenarios.load(name).server]
     binds = [v for v in server["volumes"] if v["type"] == "bind" and v["source"] == data]
     assert [v["target"] for v in binds] == [data]
-    folder = home if name == "scenario-2" else f"{home}/.secrets/{name}"
+    folder = f"{home}/.secrets/{name}"
     files = [secret["file"] for secret in model.get("secrets", {}).values()]
     assert files == [f"{folder}/{secret}" for secret in found.secrets]
 
@@ -355,7 +358,7 @@ def test_no_secret_is_in_an_environment_only_its_file_is_named(name: str) -> Non
         assert used == set(found.secrets) == set(model.get("secrets", {}))
         for service in model["services"].values():
             for key, value in service.get("environment", {}).items():
-                if re.search("PASSWORD|SECRET|ACCESS_KEY|ROOT_USER", key):
+                if re.search("PASSWORD|PASSPHRASE|SECRET|ACCESS_KEY|ROOT_USER", key):
                     assert key.endswith("_FILE"), key
                     assert value.startswith("/run/secrets/"), key
 
@@ -535,3 +538,31 @@ def test_an_incomplete_installation_says_so(installation: Path) -> None:
     answer = render_with(installation)
     assert answer.returncode == 3
     assert "folder scenarios/ is missing; install stackctl again" in answer.stderr
+
+
+def test_engines_before_25_get_no_start_interval() -> None:
+    """Compose refuses it for them."""
+    older = replace(host(), checks_often_at_start=False)
+    text = ComposeRendering(scenarios.load("scenario-5"), effective("scenario-5"), older)
+    checked = yaml.safe_load(text.bundle().files["compose.yaml"][0])["services"].values()
+    checks = [service["healthcheck"] for service in checked if "healthcheck" in service]
+    assert len(checks) == 3
+    assert {check["interval"] for check in checks} == {"1s", "2s"}
+    assert not any("start_interval" in check for check in checks)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("", ""), ("*.corp,10.0.0.1", "*.corp,10.0.0.1,")])
+@pytest.mark.parametrize("store", ["seaweedfs", "minio", "rustfs"])
+def test_containers_do_not_ask_a_proxy_for_each_other(store: str, given: str, kept: str) -> None:
+    chosen = effective("scenario-5", f"object_store={store}")
+    told = replace(host(), no_proxy=given)
+    text = ComposeRendering(scenarios.load("scenario-5"), chosen, told).bundle()
+    services = yaml.safe_load(text.files["compose.yaml"][0])["services"]
+    for name in ("tracking", "objects", "bucket"):
+        environment = services[name]["environment"]
+        assert environment["NO_PROXY"] == environment["no_proxy"]
+        assert environment["NO_PROXY"] == (
+            f"{kept}localhost,127.0.0.1,postgres,objects,bucket,tracking"
+        )
+    plain = ComposeRendering(scenarios.load("scenario-5"), chosen, host()).bundle()
+    assert "NO_PROXY" not in plain.files["compose.yaml"][0]

@@ -18,6 +18,29 @@ from stackctl.stack import Stack
 from stackctl.versions import version_tuple
 
 MINIMUM = (2, 20)
+_START_INTERVAL = (25,), (2, 20, 2)
+
+
+def checks_often(engine: str, compose: str) -> bool:
+    """Both know the `start_interval` of a health check.
+
+    Compose before 2.20.2 refuses a file that has it, and later ones refuse it before engine 25.
+    """
+    found = version_tuple(engine), version_tuple(compose)
+    return all(there >= first for there, first in zip(found, _START_INTERVAL, strict=True))
+
+
+def no_proxy(endpoint: str) -> str | None:
+    """What containers of a daemon call without a proxy; None where they are told of none.
+
+    Compose passes the `proxies` of Docker's client configuration to every container, under the
+    daemon's address or as `default`.
+    """
+    from docker.utils.config import load_general_config
+
+    proxies = load_general_config().get("proxies") or {}
+    found = proxies.get(endpoint) or proxies.get("default") or {}
+    return str(found.get("noProxy", "")) if found else None
 
 
 @dataclass(frozen=True)

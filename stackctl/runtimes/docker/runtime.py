@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -30,6 +31,7 @@ from stackctl.runtimes import explanations
 from stackctl.runtimes.base import Identity, Inside, Obstacle, host_of
 from stackctl.runtimes.docker import compose as compose_commands
 from stackctl.runtimes.docker.compose import Compose
+from stackctl.runtimes.docker.locality import refuse_remote, refuse_ssh
 from stackctl.scenario import Scenario
 from stackctl.secrets import redact
 from stackctl.settings import Effective, Settings
@@ -112,18 +114,24 @@ class Docker:
 
         Raises:
             MachineError: None answers, or this user may not talk to it.
+            UserError: It is on another machine.
         """
         import docker
         from docker.errors import DockerException
         from requests.exceptions import RequestException
 
+        refuse_ssh(self.endpoint)
         try:
             if self.context is None:
-                return docker.from_env(timeout=_API_SECONDS)
-            tls = self.context.TLSConfig or False
-            return docker.DockerClient(base_url=self.endpoint, tls=tls, timeout=_API_SECONDS)
+                made = docker.from_env(timeout=_API_SECONDS)
+            else:
+                tls = self.context.TLSConfig or False
+                made = docker.DockerClient(base_url=self.endpoint, tls=tls, timeout=_API_SECONDS)
+            info = dict(made.info())
         except (DockerException, RequestException, ValueError) as error:
             raise explanations.unreachable(self.endpoint, error) from error
+        refuse_remote(self.endpoint, info)
+        return made
 
     @cached_property
     def compose(self) -> Compose:
@@ -149,9 +157,19 @@ class Docker:
         A rootless daemon maps the root of a container to the user who runs the daemon.
         """
         me = Identity.of_this_process()
-        options = (self.info().get("SecurityOptions") or []) if self._asks else []
-        rootless = any("rootless" in option for option in options)
-        return host_of(stack, effective, Identity(0, 0, me.user) if rootless else me)
+        if not self._asks:
+            return host_of(stack, effective, me)
+        info, compose = self.info(), ""
+        rootless = any("rootless" in option for option in info.get("SecurityOptions") or [])
+        with contextlib.suppress(MachineError):  # what needs Compose says so itself
+            compose = self.compose.version
+        return replace(
+            host_of(stack, effective, Identity(0, 0, me.user) if rootless else me),
+            checks_often_at_start=compose_commands.checks_often(
+                info.get("ServerVersion", ""), compose
+            ),
+            no_proxy=compose_commands.no_proxy(self.endpoint),
+        )
 
     @_told
     def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:

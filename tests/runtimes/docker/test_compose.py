@@ -1,5 +1,6 @@
 """Compose: which one is found, and with which words it is called."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stackctl.errors import MachineError
-from stackctl.runtimes.docker.compose import Compose, environment, find
+from stackctl.runtimes.docker.compose import Compose, checks_often, environment, find, no_proxy
 from stackctl.stack import Home, Stack
 from stackctl.versions import version_tuple
 from tests.bundles import tool
@@ -171,3 +172,35 @@ def test_a_program_that_cannot_be_run_is_passed_over(bare: Path) -> None:
     (bare / "docker-compose").chmod(0o755)
     with pytest.raises(MachineError, match="no Compose was found"):
         find()
+
+
+@pytest.mark.parametrize(
+    ("engine", "compose", "often"),
+    [
+        ("20.10.24+dfsg1", "2.20.3", False), ("24.0.7", "v2.29.1", False),
+        ("25.0.0", "2.20.1", False), ("25.0.0", "2.20.2", True), ("27.5.1", "v5.0.0", True),
+        ("", "2.20.2", False), ("27.5.1", "", False),
+    ],
+)  # fmt: skip
+def test_health_checks_have_a_start_interval_where_both_take_it(
+    engine: str, compose: str, often: bool
+) -> None:
+    assert checks_often(engine, compose) is often
+
+
+@pytest.mark.parametrize(
+    ("configured", "found"),
+    [
+        ({}, None), ({"proxies": {}}, None), ({"proxies": {"default": {}}}, None),
+        ({"proxies": {"default": {"httpProxy": "http://p:1"}}}, ""),
+        ({"proxies": {"default": {"httpProxy": "http://p:1", "noProxy": "a,b"}}}, "a,b"),
+        ({"proxies": {"unix:///x": {"noProxy": "mine"}, "default": {"noProxy": "a"}}}, "mine"),
+        ({"proxies": {"unix:///y": {"noProxy": "other"}}}, None),
+    ],
+)  # fmt: skip
+def test_what_containers_are_told_of_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configured: object, found: str | None
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps(configured))
+    assert no_proxy("unix:///x") == found
