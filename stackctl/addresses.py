@@ -18,6 +18,8 @@ from stackctl.services import SERVICES
 from stackctl.settings import Settings
 
 _USUAL = {"http": 80, "https": 443}
+# As shells and MLflow match names: whatever stands in brackets.
+_ANY_IPV6 = "[[]*]"
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
@@ -133,8 +135,8 @@ class Addresses:
     def ways(self) -> list[Way]:
         """Every way that a client may take: the server's address, also under every public name."""
         names = [] if self.public else self.settings.public_hosts
-        port = self.settings.port
-        hosts = ["", *(name if ":" in name else f"{name}:{port}" for name in names)]
+        named = (_named("http", name, self.settings.port) for name in names)
+        hosts = ["", *(url.address for url in named)]
         return [Way(self.server, self.artifacts, self.objects, host) for host in hosts]
 
     def allowed_hosts(self, services: Sequence[str]) -> list[str]:
@@ -143,18 +145,20 @@ class Addresses:
         MLflow's own default is replaced by what is set, and an entry without `*` matches exactly,
         port included (3.17.2), so each name is listed with and without a port. One with `*` is a
         shell's pattern, in which the bracket of an IPv6 address would begin a set of characters.
+        A server on `::` answers to every IPv6 address: no name can pass itself off as one.
 
         Args:
             services: Names by which other services of the stack call it.
         """
         names = ["localhost", "127.0.0.1", "[::1]", *self._bound(), *services]
-        names += [host.partition(":")[0] for host in self.settings.public_hosts]
+        names += [_named("http", host, 0).name for host in self.settings.public_hosts]
         names += [self.public.name] if self.public else []
-        return [
+        found = [
             entry
             for name in dict.fromkeys(names)
             for entry in (name, f"{name.replace('[', '[[]')}:*")
         ]
+        return [*found, _ANY_IPV6, f"{_ANY_IPV6}:*"] if self.settings.bind == "::" else found
 
     def cors_origins(self) -> list[str]:
         """The origins from which a browser may call the server; localhost is always among them.
@@ -163,16 +167,17 @@ class Addresses:
         """
         origins = [self.public.origin] if self.public else []
         for host in [*self._bound(), *self.settings.public_hosts]:
-            name, given = (host, "") if host.endswith("]") else host.partition(":")[::2]
             for scheme, usual in _USUAL.items():
-                ports = [int(given)] if given else [usual, self.settings.port]
-                origins += [Url(scheme, name.strip("[]"), port).origin for port in ports]
+                ports = [usual, self.settings.port]
+                origins += [_named(scheme, host, port).origin for port in ports]
+        if self.settings.bind == "::":
+            origins.append(f"http://{_ANY_IPV6}:{self.settings.port}")
         return list(dict.fromkeys(origins))
 
     def artifacts_location(self) -> str:
         """Where clients of an artifacts-only server send artifacts: it is kept with each run."""
         hosts = self.settings.public_hosts
-        host = hosts[0].partition(":")[0] if hosts else reachable(self.settings.bind)
+        host = _named("http", hosts[0], 0).host if hosts else reachable(self.settings.bind)
         url = Url("http", host, self.settings.artifacts_port or 0)
         return f"mlflow-artifacts://{url.name}:{url.port}"
 
@@ -188,6 +193,14 @@ class Addresses:
         if address.is_unspecified or str(address) in ("127.0.0.1", "::1"):
             return []
         return [Url("http", str(address), 0).name]
+
+
+def _named(scheme: str, host: str, port: int) -> Url:
+    """The address of HOST or HOST:PORT, as `public_hosts` has them; a port of its own wins."""
+    name, given = (host, "") if host.endswith("]") else host.rpartition(":")[::2]
+    if not name:
+        name, given = host, ""
+    return Url(scheme, name.strip("[]"), int(given) if given else port)
 
 
 def by_name(service: str) -> Url:

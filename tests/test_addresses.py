@@ -111,3 +111,58 @@ def test_everything_follows_from_a_public_address() -> None:
     assert "https://ml.example.org" in found.cors_origins()
     assert is_allowed("ml.example.org", found.allowed_hosts([]))
     assert is_allowed("127.0.0.1:5000", found.allowed_hosts([]))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("ML.Example.ORG", "ml.example.org"), ("Srv:08443", "srv:8443"), ("my_host", "my_host"),
+        ("fd00::2", "[fd00::2]"), ("[FD00:0::2]", "[fd00::2]"),
+        ("[fd00::2]:8443", "[fd00::2]:8443"),
+        ("_dmarc.example", "_dmarc.example"), ("192.168.1.5:80", "192.168.1.5:80"),
+    ],
+)  # fmt: skip
+def test_a_public_name_is_kept_as_browsers_send_it(given: str, kept: str) -> None:
+    settings = Settings(name="x", public_hosts=(given,))
+    assert settings.public_hosts == (kept,)
+    name = kept.partition("]")[0] + "]" if kept.startswith("[") else kept.partition(":")[0]
+    allowed = allowed_hosts(settings, [])
+    assert is_allowed(name, allowed)
+    assert is_allowed(f"{name}:5000", allowed)
+    origin = f"http://{kept}"
+    assert (origin in cors_origins(settings)) or origin == "http://192.168.1.5:80"
+    # What is kept is what is read back.
+    assert Settings(name="x", public_hosts=(kept,)) == settings
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["a b", "srv:", "srv:0", "srv:65536", "[fd00::2", "fd00::2]", "[srv]", "[fd00::2]:x", "-a",
+     "a-", "a..b", "fe80::1%eth0", "[fe80::1%eth0]", "http://srv", "srv/x", "*",
+     "[::1]*", "", "a:b:c", "ä.example"],
+)  # fmt: skip
+def test_what_is_no_name_is_refused(given: str) -> None:
+    with pytest.raises(ValueError, match="HOST or HOST:PORT"):
+        Settings(name="x", public_hosts=(given,))
+
+
+def test_a_server_on_every_ipv6_address_answers_to_each_of_them() -> None:
+    chosen = Settings(name="x", bind="::", auth="basic", port=5100)
+    allowed = allowed_hosts(chosen, ["tracking"])
+    for host in ("[fd00::2]:5100", "[2001:db8::7]", "[::1]:5100"):
+        assert is_allowed(host, allowed)
+    # No name can be mistaken for one.
+    for host in ("evil.example", "fd00::2", "[fd00::2].evil.example", "evil[x]"):
+        assert not is_allowed(host, allowed), host
+    (pattern,) = (origin for origin in cors_origins(chosen) if "*" in origin)
+    assert fnmatch("http://[fd00::2]:5100", pattern)
+    assert not fnmatch("http://evil.example:5100", pattern)
+    assert not fnmatch("http://[fd00::2].evil.example:5100", pattern)
+
+
+def test_clients_of_an_ipv6_name_are_sent_there() -> None:
+    chosen = Settings(name="x", public_hosts=("[fd00::2]:8443", "fd00::3"), port=5100,
+                      artifacts_port=5101)  # fmt: skip
+    found = Addresses(scenarios.load("scenario-6"), chosen)
+    assert found.artifacts_location() == "mlflow-artifacts://[fd00::2]:5101"
+    assert [way.host for way in found.ways()] == ["", "[fd00::2]:8443", "[fd00::3]:5100"]

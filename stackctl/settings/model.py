@@ -5,7 +5,7 @@
 
 import re
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,9 +22,10 @@ from stackctl.services import PORT_SETTINGS, SERVICES
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW, OLDEST_MLFLOW, older
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+# Names of machines; an underscore is in none of a domain, and in many of a private network.
+_LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
 _HOST = re.compile(
-    r"(?=.{1,253}(:|$))[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-    r"(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:\d{1,5})?"
+    rf"(?P<name>(?=.{{1,253}}(:|$)){_LABEL}(\.{_LABEL})*|\[[^\]]*\])(:(?P<port>\d{{1,5}}))?"
 )
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _MEMORY = re.compile(r"[1-9]\d{0,6}[kmg]", re.IGNORECASE)
@@ -46,6 +47,25 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _public_host(value: str) -> str:
+    """HOST or HOST:PORT as browsers send it: lower case, an IPv6 address short and in brackets."""
+    wrong = ValueError(f"{value!r} is not HOST or HOST:PORT")
+    try:
+        # An interface after % is one of this machine, and no client sends it.
+        return f"[{IPv6Address(value.replace('%', ' '))}]"
+    except ValueError:
+        found = _HOST.fullmatch(value.lower())
+    if found is None or not 1 <= int(found["port"] or 1) <= 65535:
+        raise wrong
+    name = found["name"]
+    if name.startswith("["):
+        try:
+            name = f"[{IPv6Address(name[1:-1].replace('%', ' '))}]"
+        except ValueError:
+            raise wrong from None
+    return f"{name}:{int(found['port'])}" if found["port"] else name
 
 
 OptionalPort = Annotated[Port | None, BeforeValidator(_none_if_empty)]
@@ -145,11 +165,7 @@ class Settings(BaseModel):
     @field_validator("public_hosts")
     @classmethod
     def _public_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for host in value:
-            port = host.rpartition(":")[2] if ":" in host else ""
-            if not _HOST.fullmatch(host) or (port and not 1 <= int(port) <= 65535):
-                raise ValueError(f"{host!r} is not HOST or HOST:PORT")
-        return value
+        return tuple(_public_host(host) for host in value)
 
     @field_validator("mlflow_version")
     @classmethod
