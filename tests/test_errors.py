@@ -66,7 +66,14 @@ def test_a_malformed_file_has_its_line_where_there_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("prot", "did you mean 'port'?"), ("zzz", "known: name, port")]
+    ("word", "hint"),
+    [
+        ("prot", "did you mean 'port'?"),
+        ("zzz", "known: name, port"),
+        # As near to it as a word is by chance.
+        ("static_prefix", "known: name, port"),
+        ("parking", "known: name, port"),
+    ],
 )
 def test_did_you_mean_names_the_nearest_or_all(word: str, hint: str) -> None:
     assert did_you_mean(word, ["port", "name"]) == hint

@@ -167,13 +167,22 @@ def _variables(environment: Mapping[str, str]) -> dict[str, str]:
 def _dotenv(path: Path | None) -> dict[str, str]:
     if path is None or not path.exists():
         return {}
-    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
 
     try:
-        found = dotenv_values(path, interpolate=False, encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            found = list(parse_stream(file))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}", hint="mend or remove the file") from None
-    return _variables({name: value for name, value in found.items() if value is not None})
+    for each in found:
+        # `dotenv_values` warns of these without the file's name, and leaves them out.
+        if each.error or (each.key is not None and each.value is None):
+            # The line may hold a password.
+            raise UserError(
+                f"{path}:{each.original.line}: this is not NAME=VALUE, or a quote is left open",
+                hint="write NAME='VALUE', or begin the line with # to leave it out",
+            )
+    return _variables({str(each.key): each.value or "" for each in found if each.key is not None})
 
 
 def _bad_setting(

@@ -239,3 +239,27 @@ def test_the_variants_of_the_rendering_tests_cover_every_setting() -> None:
 @pytest.mark.parametrize("flags", VARIANTS, ids=" ".join)
 def test_no_setting_is_without_effect(flags: tuple[str, ...]) -> None:
     assert any(texts(bundle(name, *flags)) != texts(bundle(name)) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("STACKCTL_PORT=5102\nSTACKCTL_DATA='/srv/it\n", 2),
+        ('A=1\n\n# note\nSTACKCTL_PORT="5102\nB=2\n', 4),
+        ("STACKCTL_PORT: 5102\n", 1),
+        ("A=1\nSTACKCTL_PORT\n", 2),
+        ("A='geheim' x\n", 1),
+    ],
+)
+def test_a_line_of_dotenv_that_says_nothing_is_named(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / ".env").write_text(text)
+    with pytest.raises(UserError) as error:
+        resolve(scenarios.load("scenario-5"), environment={}, dotenv=tmp_path / ".env")
+    assert error.value.message.startswith(f"{tmp_path}/.env:{line}: ")
+    assert "geheim" not in str(error.value)
+
+
+def test_dotenv_has_comments_exports_and_lines_of_others(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# a\nexport STACKCTL_PORT=5102 # b\n\nOTHER='x\ny'\nEMPTY=\n")
+    found = resolve(scenarios.load("scenario-5"), environment={}, dotenv=tmp_path / ".env")
+    assert found.settings.port == 5102
