@@ -1,6 +1,9 @@
 """Ports of loopback for listeners that nobody but their own stack uses."""
 
+import contextlib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from stackctl.errors import MachineError
 from stackctl.machine import listen_failure
@@ -12,6 +15,8 @@ from stackctl.stack import Stack
 SECOND = 10000
 # Below the ports that the kernel gives to connections, the second one too.
 _FIRST, _LAST = 10240, 22760
+# Written in its source (SeaweedFS 4.48, weed/pb/grpc_client_server.go).
+_SOCKETS = Path("/tmp")  # noqa: S108
 
 
 def choose(
@@ -48,4 +53,16 @@ def choose(
 
 
 def _is_free(port: int) -> bool:
-    return all(listen_failure("127.0.0.1", p) is None for p in (port, port + SECOND))
+    return all(
+        listen_failure("127.0.0.1", p) is None and not _has_socket_of_another(p)
+        for p in (port, port + SECOND)
+    )
+
+
+def _has_socket_of_another(port: int) -> bool:
+    """SeaweedFS makes a socket named by the port, and cannot where another user's has the name."""
+    for path in _SOCKETS.glob(f"seaweedfs-*-grpc-{port}.sock"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.lstat().st_uid != os.geteuid():
+                return True
+    return False

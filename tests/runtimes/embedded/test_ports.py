@@ -1,7 +1,9 @@
 """Ports that nobody but the stack itself uses."""
 
+import os
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +73,21 @@ def test_the_ports_of_clients_are_never_taken_nor_those_whose_second_they_would_
     published = [first["objects"], first["master"] + ports.SECOND]
     again = ports.choose(stack, FIVE, published, running=False)
     assert not {first["objects"], first["master"]} & set(again.values())
+
+
+@pytest.mark.parametrize("above", [0, ports.SECOND])
+def test_a_port_whose_socket_is_another_user_s_is_not_taken(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: int
+) -> None:
+    """Whoever knows the port can have made it; SeaweedFS would wait for five minutes."""
+    monkeypatch.setattr(ports, "_SOCKETS", tmp_path)
+    before = ports.choose(home.stack("one"), FIVE, (), running=False)
+    stack = deployed(home, before)
+    (tmp_path / f"seaweedfs-filer-grpc-{before['filer'] + above}.sock").touch()
+    # One's own was left by a process that was killed.
+    assert ports.choose(stack, FIVE, (), running=False) == before
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    after = ports.choose(stack, FIVE, (), running=False)
+    assert {name for name in after if after[name] != before[name]} == {"filer"}
+    # Of a stack that runs it is no stranger's.
+    assert ports.choose(stack, FIVE, (), running=True) == before
