@@ -40,20 +40,20 @@ deploy: $(BIN)/stackctl
 	@VENV=$(VENV) SCENARIO=$(SCENARIO) sh .ci/deploy
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 4 --dist loadscope
+	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --durations=25
 
 # What each lane needs, and which test is in which, is in tests/lanes.py.
 test-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m 'unit and not matrix'
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m 'unit and not matrix'
 
 test-docker test-embedded test-live: test-%: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 4 --dist loadscope -m '$* and not matrix'
+	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m '$* and not matrix'
 
 test-bench: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m bench tests/engine tests/images
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m bench tests/engine tests/images
 
 test-matrix: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m matrix tests
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m matrix tests
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

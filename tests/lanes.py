@@ -53,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rarely = getattr(getattr(item, "cls", None), "rarely", ())
         if {item.name, item.name.partition("[")[0]} & set(rarely):
             item.add_marker(pytest.mark.matrix)
+    # What takes long begins first, and what takes moments fills the end.
+    items.sort(key=lambda item: item.get_closest_marker("unit") is not None)
     if config.getoption("markexpr") == "bench" or not _stamp().exists():
         return
     bench = [item for item in items if item.get_closest_marker("bench")]

@@ -37,7 +37,7 @@ def deployed(
     """One scenario, deployed."""
     equipped = user.having(machine.equipment(request.param))
     # As many workers as by default on one: a start of one alone takes a third less.
-    workers = () if request.param == "scenario-5" else ONE_WORKER
+    workers = () if (request.cls.runtime, request.param) == ("docker", "scenario-5") else ONE_WORKER
     deployed = Deployed(equipped, tuple(words(request.param, stack_name(), *workers)))
     told = deployed.deploy()
     assert told.count("checked by use") == machine.checks, told
@@ -182,6 +182,7 @@ class TestDocker(EveryScenario):
 
 class TestDockerReturns(Returns):
     runtime = "docker"
+    rarely = ("test_a_stack_that_was_lost_comes_back",)
     scenarios = always = ("scenario-5-mysql",)
 
 
@@ -200,6 +201,8 @@ class TestEmbedded(EveryScenario):
 
 class TestEmbeddedWholeLife(WholeLife):
     runtime = "embedded"
+    # In tests/embedded/test_data.py another stack has it all.
+    rarely = ("test_a_stack_that_was_lost_comes_back",)
     scenarios = tuple(scenarios.names())
     always = ("scenario-5",)
 

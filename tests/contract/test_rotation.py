@@ -215,6 +215,7 @@ class TestDockerPostgres(Rotation):
     )
 
 
+@pytest.mark.matrix
 class TestDockerMySQL(Rotation):
     runtime = "docker"
     scenario = "scenario-3b-mysql"

@@ -82,6 +82,18 @@ class DockerMachine(Machine):
             places[f"logs {service}"] = container.logs().decode("utf-8", "replace")
         return places
 
+    def ask_service(self, stack: Stack, service: str, statement: str) -> list[list[str]]:
+        password = stack.secrets.read(f"{service}_password").reveal()
+        words = {
+            "postgres": ["psql", "-h", "127.0.0.1", "-U", "mlflow", "-At", "-F", "\t", "-c"],
+            "mysql": ["mysql", "-h", "127.0.0.1", "-u", "mlflow", "-NB", "mlflow", "-e"],
+        }[service]
+        done = self.containers(stack.name)[service].exec_run(
+            [*words, statement], environment={"PGPASSWORD": password, "MYSQL_PWD": password}
+        )
+        assert done.exit_code == 0, done.output
+        return [line.split("\t") for line in done.output.decode().splitlines()]
+
     def initialising(self, stack: Stack, service: str) -> bool:
         container = self.containers(stack.name).get(service)
         return container is not None and bool(container.logs())

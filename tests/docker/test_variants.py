@@ -40,11 +40,9 @@ def status(url: str, **headers: str) -> int:
 
 @pytest.mark.parametrize(
     ("scenario", "secret"),
-    [
-        pytest.param("scenario-5", "postgres_password", marks=pytest.mark.matrix),
-        ("scenario-5-mysql", "mysql_password"),
-    ],
+    [("scenario-5", "postgres_password"), ("scenario-5-mysql", "mysql_password")],
 )
+@pytest.mark.matrix
 def test_any_password_works(person: User, name: str, scenario: str, secret: str) -> None:
     folder = person.home / ".secrets" / name
     folder.mkdir(parents=True, mode=0o700)
@@ -66,6 +64,7 @@ def test_another_object_store_serves_as_well(
     person.client("read", name)
 
 
+@pytest.mark.matrix
 def test_external_object_store_is_used_and_its_bucket_never_made(
     machine: DockerMachine, person: User, name: str, external: "ExternalStore"
 ) -> None:
@@ -135,7 +134,8 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("scenario", [matrix("scenario-3b"), "scenario-5", matrix("scenario-6")])
+@pytest.mark.matrix
+@pytest.mark.parametrize("scenario", ["scenario-3b", "scenario-5", "scenario-6"])
 def test_login_is_asked_for(person: User, name: str, scenario: str) -> None:
     deploy = words(scenario, name, "--set", "auth=basic")
     person.ok(*deploy)
@@ -213,6 +213,7 @@ class TestServer:
         code, output = run_inside(machine.host, container, "python3", "-c", f"import {modules}")
         assert code == 0, output
 
+    @pytest.mark.matrix
     def test_setting_that_is_not_repeated_is_told(self, deployed: Deployed) -> None:
         done = deployed.user.run(*deployed.words[: -len(self.settings)])
         assert "setting workers: 1 -> 2, from default" in done.stderr

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import psutil
 import pytest
+import sqlalchemy
 
 from stackctl.runtimes.embedded import folders
 from stackctl.runtimes.embedded.components import SYSTEM_FOLDER
@@ -129,6 +130,16 @@ class EmbeddedMachine(Machine):
             if path.is_file():
                 places[str(path)] = path.read_text(errors="replace")
         return places
+
+    def ask_service(self, stack: Stack, service: str, statement: str) -> list[list[str]]:
+        kinds = {"postgres": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
+        password = stack.secrets.read(f"{service}_password").reveal()
+        port = stack.require_manifest().kept["ports"][service]
+        url = sqlalchemy.URL.create(kinds[service], "mlflow", password, "127.0.0.1", port, "mlflow")
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        with engine.begin() as connection:
+            found = connection.exec_driver_sql(statement.replace("%", "%%"))
+            return [[str(value) for value in row] for row in found] if found.returns_rows else []
 
     def initialising(self, stack: Stack, service: str) -> bool:
         manifest = self._manifest(stack)

@@ -125,16 +125,19 @@ class TestSQLite(LocalStore):
     scenario = "scenario-3b"
     # Decisions, which tests/operations show with a fake runtime.
     rarely = (
+        "test_another_stack_has_it_all_when_the_first_is_gone",
         "test_an_archive_of_another_kind_is_refused",
         "test_data_that_a_new_stack_finds_are_not_replaced",
     )
 
+    @pytest.mark.matrix
     def test_a_stack_that_holds_data_is_refused(self, deployed: Deployed, backup: Path) -> None:
         done = deployed.user.run("restore", str(backup))
         assert done.returncode == 2
         assert "holds data" in done.stderr
         deployed.user.client("read", deployed.name)
 
+    @pytest.mark.matrix
     def test_what_is_replaced_is_backed_up_first(
         self, deployed: Deployed, backup: Path, restored: tuple[User, str]
     ) -> None:
@@ -160,6 +163,7 @@ class TestSQLite(LocalStore):
         assert done.returncode == 2
         assert "holds backend of kind 'sqlite', and scenario-3a has 'files'" in done.stderr
 
+    @pytest.mark.matrix
     def test_a_damaged_archive_changes_nothing(
         self, backup: Path, restored: tuple[User, str]
     ) -> None:
@@ -174,6 +178,7 @@ class TestSQLite(LocalStore):
             assert "differs from its checksum" in done.stderr
         assert tree(user.home) == before
 
+    @pytest.mark.matrix
     def test_no_room_is_said_before_it_begins(self, deployed: Deployed, tmp_path: Path) -> None:
         with small_disk(tmp_path / "disk") as disk:
             done = deployed.user.run("backup", deployed.name, "-o", str(disk / "a.tar"))
@@ -181,6 +186,7 @@ class TestSQLite(LocalStore):
             assert "the backup needs about" in done.stderr
             assert not list(disk.iterdir())
 
+    @pytest.mark.matrix
     def test_a_file_that_is_there_is_not_overwritten(
         self, deployed: Deployed, backup: Path
     ) -> None:
@@ -189,6 +195,7 @@ class TestSQLite(LocalStore):
         assert done.returncode == 2
         assert backup.read_bytes() == content
 
+    @pytest.mark.matrix
     def test_memory_stays_small(self, deployed: Deployed, tmp_path: Path) -> None:
         """With an artifact of 1 GB, which is a hole in the disk."""
         data = deployed.user.home / "data" / deployed.name / "mlruns"
@@ -215,6 +222,7 @@ class TestSQLite(LocalStore):
             process.communicate()
         assert 10_000_000 < most < 200_000_000
 
+    @pytest.mark.matrix
     def test_archives_are_listed_by_folder_and_by_file(
         self, deployed: Deployed, archived: Path, tmp_path: Path
     ) -> None:
@@ -224,6 +232,7 @@ class TestSQLite(LocalStore):
         assert "a.tar" not in deployed.user.ok("backup", "list", str(tmp_path))
         assert deployed.user.run("backup", "list", str(tmp_path / "none")).returncode == 2
 
+    @pytest.mark.matrix
     def test_a_backup_that_is_killed_leaves_no_archive(
         self, deployed: Deployed, tmp_path: Path
     ) -> None:
@@ -239,6 +248,7 @@ class TestSQLite(LocalStore):
         data = deployed.user.home / "data" / deployed.name
         assert not list(data.glob(".stackctl-copy-*"))
 
+    @pytest.mark.matrix
     def test_a_restore_that_is_killed_is_done_by_the_next(
         self, deployed: Deployed, backup: Path, restored: tuple[User, str]
     ) -> None:
@@ -283,6 +293,7 @@ class TestSQLite(LocalStore):
         user.ok("remove", name)
         shutil.rmtree(data)
 
+    @pytest.mark.matrix
     def test_another_stack_of_a_drills_name_is_left_alone(
         self, deployed: Deployed, backup: Path, person: User
     ) -> None:
@@ -300,6 +311,7 @@ class TestDatabaseAndBucket:
     rarely: ClassVar = ("test_secrets_travel_encrypted",)
     settings: ClassVar = (*ONE_WORKER, "--set", "auth=basic")
 
+    @pytest.mark.matrix
     def test_a_new_stack_has_its_own_login(
         self, backup: Path, deployed: Deployed, restored: tuple[User, str]
     ) -> None:

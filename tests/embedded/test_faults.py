@@ -106,6 +106,7 @@ class TestSupervisor:
         guards = [p for p in machine.processes(deployed.stack) if "guard" in " ".join(p.cmdline())]
         assert len(guards) == len({tuple(p.cmdline()) for p in guards}), "a guard runs twice"
 
+    @pytest.mark.matrix
     def test_killed_keeper_takes_everything_with_it(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
@@ -125,6 +126,7 @@ class TestSupervisor:
         assert "nothing to do" not in told
         deployed.user.client("read", deployed.name)
 
+    @pytest.mark.matrix
     def test_data_that_are_still_in_use_are_waited_for(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
@@ -143,6 +145,7 @@ class TestSupervisor:
         deployed.deploy()
         deployed.user.client("read", deployed.name)
 
+    @pytest.mark.matrix
     def test_process_that_got_an_old_number_is_never_signalled(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
@@ -162,6 +165,7 @@ class TestSupervisor:
             finally:
                 stranger.kill()
 
+    @pytest.mark.matrix
     def test_inner_port_that_a_stranger_took_is_replaced(self, deployed: Deployed) -> None:
         deployed.user.ok("remove", deployed.name)
         before = folders.ports(deployed.stack)
@@ -187,6 +191,7 @@ class TestSupervisor:
         assert machine.leftovers(second.stack) == []
         assert deployed.state() == "running"
 
+    @pytest.mark.matrix
     def test_damaged_database_is_never_made_anew(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
@@ -204,6 +209,7 @@ class TestSupervisor:
         deployed.user.client("read", deployed.name)
 
     @root_only
+    @pytest.mark.matrix
     def test_stack_of_another_user_is_refused(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
@@ -216,6 +222,7 @@ class TestSupervisor:
         os.chown(deployed.stack.folder, 0, -1)
         assert machine.lives(deployed.stack) == before
 
+    @pytest.mark.matrix
     def test_data_of_a_newer_postgres_are_refused_and_untouched(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
@@ -236,6 +243,7 @@ class TestFolders:
     scenario = "scenario-3b"
     settings = ONE_WORKER
 
+    @pytest.mark.matrix
     def test_deleted_folder_stops_everything(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
@@ -291,6 +299,7 @@ class TestFolders:
         assert hashlib.sha256(database.read_bytes()).hexdigest() == before
         assert machine.running(deployed.stack) == []
 
+    @pytest.mark.matrix
     def test_folder_of_somebody_else_is_refused_and_untouched(
         self, person: User, machine: EmbeddedMachine, name: str, tmp_path: Path
     ) -> None:
@@ -304,6 +313,7 @@ class TestFolders:
         assert machine.leftovers(person.stack(name)) == []
 
     @root_only
+    @pytest.mark.matrix
     def test_full_disk_is_told_and_leaves_nothing(
         self, person: User, machine: EmbeddedMachine, name: str, tmp_path: Path
     ) -> None:
@@ -321,6 +331,7 @@ class TestFolders:
             assert list(disk.iterdir()) == []
 
     @root_only
+    @pytest.mark.matrix
     def test_read_only_disk_is_refused(
         self, person: User, machine: EmbeddedMachine, name: str, tmp_path: Path
     ) -> None:
@@ -451,6 +462,7 @@ class TestOrdinaryUser:
         ordinary.ok("remove", name, "--volumes", "--confirm", name)
         assert machine.leftovers(deployed.stack) == []
 
+    @pytest.mark.matrix
     def test_port_of_root_is_refused(self, ordinary: User, name: str) -> None:
         done = ordinary.run("deploy", "scenario-3b", "--name", name, "--port", "81")
         assert done.returncode == 2, done.stderr

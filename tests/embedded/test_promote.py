@@ -69,6 +69,7 @@ class TestDatabase:
         # The source was only read.
         assert tell(user, deployed.name) == written
 
+    @pytest.mark.matrix
     def test_a_dry_run_copies_nothing(self, deployed: Deployed, names: list[str]) -> None:
         user, name = deployed.user, names[0]
         told = user.ok("promote", deployed.name, "--to", "scenario-5", "--name", name, "--dry-run")
@@ -88,11 +89,13 @@ class TestDatabase:
         assert "holds data" in done.stderr
         user.client("read", name)
 
+    @pytest.mark.matrix
     def test_files_take_nothing(self, deployed: Deployed, names: list[str]) -> None:
         done = deployed.user.run("promote", deployed.name, "--to", "scenario-1", "--name", names[0])
         assert done.returncode == 2
         assert "keeps runs as files" in done.stderr
 
+    @pytest.mark.matrix
     def test_one_that_is_killed_goes_on(self, deployed: Deployed, names: list[str]) -> None:
         user, name = deployed.user, names[0]
         deploy = words("scenario-2", name, *ONE_WORKER)
@@ -194,33 +197,6 @@ class TestForeign:
         assert run["points"] == [["loss", "0.5", 1, 1000], ["loss", "nan", 2, 2000]]
         assert list(run["artifacts"]) == ["artifacts/note.txt"]
         assert hashes(tmp_path) == before
-
-    @pytest.mark.parametrize(
-        ("words", "said"),
-        [
-            (["--from-uri", "sqlite:///nothing.db"], "there is no database"),
-            (["--from-uri", "postgresql://me:geheim@somewhere/db"], "a store at postgresql:"),
-            (["--from-uri", "sqlite:///other.db"], "no table alembic_version"),
-            (["--from-uri", "sqlite:///text.db"], "is it a database of MLflow?"),
-            (["--from-folder", "empty"], "holds no runs of MLflow"),
-            (["--from-folder", "empty", "--from-uri", "sqlite:///a"], "more than one thing"),
-            (["--artifacts", "empty"], "is for --from-folder"),
-        ],
-    )
-    def test_what_is_none_is_refused(
-        self, user: User, tmp_path: Path, words: list[str], said: str
-    ) -> None:
-        (tmp_path / "empty").mkdir()
-        (tmp_path / "text.db").write_text("no database" * 100)
-        with sa.create_engine(f"sqlite:///{tmp_path}/other.db").begin() as connection:
-            connection.execute(sa.text("CREATE TABLE a (b int)"))
-        placed = [word.replace("sqlite:///", f"sqlite:///{tmp_path}/") for word in words]
-        placed = [str(tmp_path / word) if word == "empty" else word for word in placed]
-        done = user.run("promote", *placed, "--to", "scenario-2", "--name", "never")
-        assert done.returncode == 2
-        assert said in done.stderr
-        assert "geheim" not in done.stderr
-        assert not user.stack("never").folder.exists()
 
 
 def content(folder: Path, uri: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from tests.contract.upgrading import OLD, Old, Upgraded, old_python
 
 class TestSQLite(Upgraded):
     scenario = "scenario-3b"
+    # tests/operations/test_upgrade_undone.py has it end at every step.
+    rarely = ("test_one_that_fails_half_way_is_undone",)
 
 
 @pytest.mark.matrix

@@ -27,6 +27,7 @@ def minio(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.matrix
 def test_minio_of_the_machine_serves_as_well(
     person: User, machine: EmbeddedMachine, name: str, tmp_path: Path
 ) -> None:
@@ -49,6 +50,7 @@ class TestDeployed:
 
     scenario = "scenario-5"
 
+    @pytest.mark.matrix
     def test_changed_setting_restarts_only_what_it_changes(
         self, deployed: Deployed, machine: EmbeddedMachine
     ) -> None:
@@ -61,6 +63,7 @@ class TestDeployed:
         assert {service for service in after if after[service] != before[service]} == {"tracking"}
         deployed.user.client("read", deployed.name)
 
+    @pytest.mark.matrix
     def test_stack_stays_where_its_data_are(self, deployed: Deployed) -> None:
         done = deployed.user.run(*deployed.words, "--runtime", "docker")
         assert done.returncode == 2, done.stderr

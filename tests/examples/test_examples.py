@@ -57,21 +57,10 @@ class Lessons:
             assert [c["execution_count"] for c in code] == list(range(1, len(code) + 1)), path.name
         learnt(deployed, "penguins")
 
-
-class AllLessons(Lessons):
-    """With the one that takes longest: CI runs it where a server passes artifacts on."""
-
     def test_remote(self, deployed: Deployed) -> None:
         told = deployed.user.ok("example", "remote", deployed.name)
         assert "equal predictions" in told
         learnt(deployed, "remote")
-
-
-class TestDocker(AllLessons):
-    runtime = "docker"
-    scenario = "scenario-5"
-    # Its whole life in tests/contract has the quickstart.
-    rarely = ("test_quickstart", "test_every_notebook_runs_from_top_to_bottom")
 
 
 class TestEmbedded(Lessons):
@@ -86,7 +75,7 @@ class TestEmbedded(Lessons):
      "scenario-5", "scenario-5-mysql", "scenario-6"],
     indirect=True, scope="class",
 )  # fmt: skip
-class TestDockerMatrix(AllLessons):
+class TestDockerMatrix(Lessons):
     runtime = "docker"
 
 
@@ -97,7 +86,7 @@ class TestDockerMatrix(AllLessons):
      "scenario-6"],
     indirect=True, scope="class",
 )  # fmt: skip
-class TestEmbeddedMatrix(AllLessons):
+class TestEmbeddedMatrix(Lessons):
     runtime = "embedded"
 
 
@@ -150,6 +139,7 @@ class TestWhatGoesWrong:
         (executed,) = output.iterdir()
         assert "no BLAS here" in executed.read_text()
 
+    @pytest.mark.matrix
     def test_client_older_than_the_server_is_told_so(
         self, deployed: Deployed, old_python: Path
     ) -> None:
@@ -185,6 +175,7 @@ class TestWhatGoesWrong:
         assert done.stdout == ""
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+    @pytest.mark.matrix
     def test_smoke_on_a_full_disk_says_so(self, person: User, name: str, tmp_path: Path) -> None:
         with small_disk(tmp_path / "small", size="40m") as disk:
             person.ok(*words("scenario-3b", name, "--set", f"data={disk}/data"))

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,9 +46,14 @@ def runtime(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
 
 
 @pytest.fixture
-def stage(home: Home, machine: Machine, runtime: FakeRuntime) -> Stage:
-    """A user with an empty home at that machine."""
-    return Stage(home, machine, runtime)
+def stage(home: Home, machine: Machine, runtime: FakeRuntime) -> Iterator[Stage]:
+    """A user with an empty home at that machine.
+
+    Ctrl-C is one also where these tests run in the background of a shell, whose jobs ignore it.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield Stage(home, machine, runtime)
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

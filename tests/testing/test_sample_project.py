@@ -129,6 +129,7 @@ def sessions(
         session.process.communicate()
 
 
+@pytest.mark.matrix
 def test_killed_session_leaves_nothing(sessions: Mapping[str, Session]) -> None:
     session = sessions["killed"]
     until((session.folder / "begun").exists, seconds=180, what="the test has begun")
