@@ -8,6 +8,41 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class KeyKind:
+    """A key with which MLflow encrypts something that it keeps in a database.
+
+    Attributes:
+        name: Of what it encrypts; `stackctl.courier.keys` knows how.
+        secret: The stack's secret that it is.
+        variable: By which a server is told (MLflow 3.17.2).
+        one: What it encrypts, for people.
+        many: The same, of several.
+    """
+
+    name: str
+    secret: str
+    variable: str
+    one: str
+    many: str
+
+    def count(self, number: int) -> str:
+        """`3 secrets of webhooks`."""
+        return f"{number} {self.one if number == 1 else self.many}"
+
+
+KEYS = (
+    KeyKind(
+        "webhook", "webhook_key", "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
+        "secret of a webhook", "secrets of webhooks",
+    ),
+    KeyKind(
+        "gateway", "gateway_passphrase", "MLFLOW_CRYPTO_KEK_PASSPHRASE",
+        "API key of the gateway", "API keys of the gateway",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
 class BackendKind:
     """Where MLflow keeps experiments, runs, parameters, metrics and tags.
 
@@ -16,12 +51,14 @@ class BackendKind:
         local: It is a file or folder on the machine that clients share with the server.
         takes_rows: It has a schema, and another store's content can be copied into it.
         service: The service that keeps it; "" where it is files.
+        keys: With which MLflow encrypts what it keeps there.
     """
 
     label: str
     local: bool = False
     takes_rows: bool = True
     service: str = ""
+    keys: tuple[KeyKind, ...] = KEYS
 
 
 @dataclass(frozen=True)
@@ -38,7 +75,7 @@ class ArtifactKind:
 
 
 BACKENDS: Mapping[str, BackendKind] = {
-    "files": BackendKind("files (mlruns/)", local=True, takes_rows=False),
+    "files": BackendKind("files (mlruns/)", local=True, takes_rows=False, keys=()),
     "sqlite": BackendKind("SQLite (mlruns.db)", local=True),
     "postgres": BackendKind("PostgreSQL", service="postgres"),
     "mysql": BackendKind("MySQL", service="mysql"),

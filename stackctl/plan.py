@@ -55,6 +55,11 @@ class Plan:
         return any(step.kind == "folder" for step in self.steps)
 
     @property
+    def rekeys(self) -> bool:
+        """What MLflow encrypted in the database is encrypted anew."""
+        return any(step.kind == "keys" for step in self.steps)
+
+    @property
     def services(self) -> tuple[Step, ...]:
         """What is made, changed, started or taken away of the services: the runtime's part."""
         return tuple(step for step in self.steps if step.kind == "service")
@@ -68,6 +73,7 @@ def plan(
     missing_secrets: list[str],
     settings: Mapping[str, tuple[str, str, str]] | None = None,
     data: str = "",
+    rekeyed: str = "",
 ) -> Plan:
     """The steps from what is observed to what the bundle says.
 
@@ -78,6 +84,7 @@ def plan(
         missing_secrets: Secrets that have no file yet.
         settings: `{key: (value of the last deploy, value now, source)}` of those that differ.
         data: The data folder, where it is still to be made.
+        rekeyed: Why what MLflow encrypted is to be encrypted anew; "" where it is not.
     """
     steps = [
         Step("change", "setting", key, f"{old or 'empty'} -> {new or 'empty'}, from {source}")
@@ -102,6 +109,8 @@ def plan(
         for name in bundle.volumes
         if name not in observed.volumes
     ]
+    if rekeyed:
+        steps.append(Step("change", "keys", "of webhooks and gateway", rekeyed))
     steps += service_steps(bundle.services, observed)
     return Plan(tuple(steps))
 

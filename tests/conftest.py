@@ -43,7 +43,7 @@ Call = Callable[..., Answer]
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty home that is the current folder; nothing of the machine's environment reaches it."""
     for name in list(os.environ):
-        if name.startswith(("STACKCTL_", "COMPOSE_", "DOCKER_")):
+        if name.startswith(("STACKCTL_", "COMPOSE_", "DOCKER_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     folder = tmp_path / "home"

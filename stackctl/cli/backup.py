@@ -53,7 +53,7 @@ def create(
     path = (output or default_path(home(), found.name)).absolute()
     words = passphrase(passphrase_file, twice=True) if with_secrets else ""
     with meter() as shown:
-        about = backup(found, path, passphrase=words, meter=shown)
+        about = backup(found, path, passphrase=words, meter=shown, progress=say)
     for note in about["notes"]:
         say(note)
     say(f"{_counts(about)}; {size(path.stat().st_size)}")

@@ -1,9 +1,11 @@
 """What a client of a stack needs to set. No value of a secret is among it: clients read files."""
 
+import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from stackctl.addresses import Addresses
 from stackctl.deployment import Deployment
@@ -13,6 +15,7 @@ from stackctl.settings import Settings, dotenv_quoted
 from stackctl.stores import BACKENDS
 
 CREDENTIALS = "aws_credentials"
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,27 @@ def tracking_uri(scenario: Scenario, settings: Settings, data: Path) -> str:
     return str(Addresses(scenario, settings).server)
 
 
-def client_environment(deployment: Deployment) -> ClientEnvironment:
-    """What a client on this machine sets to use a stack."""
+def client_environment(
+    deployment: Deployment, base: Mapping[str, str] | None = None
+) -> ClientEnvironment:
+    """What a client on this machine sets to use a stack.
+
+    Args:
+        deployment: Which.
+        base: What is set already, where that matters; this process's own where it is None.
+    """
     scenario, settings, secrets = deployment.scenario, deployment.settings, deployment.secrets
     values = {"MLFLOW_TRACKING_URI": tracking_uri(scenario, settings, deployment.data)}
     files: dict[str, Path] = {}
     unset: tuple[str, ...] = ()
     if scenario.client == "store":
         values |= deployment.backend.client_environment(deployment.data)
+        files |= {
+            key.variable: path
+            for key in scenario.backend_kind.keys
+            # One that an earlier stackctl deployed lacks them until its next deploy.
+            if (path := secrets.path / key.secret).is_file()
+        }
     elif settings.auth == "basic":
         values["MLFLOW_TRACKING_USERNAME"] = "admin"
         files["MLFLOW_TRACKING_PASSWORD"] = secrets.path / "admin_password"
@@ -101,7 +117,22 @@ def client_environment(deployment: Deployment) -> ClientEnvironment:
         # (MLflow 3.15 to 3.17). stackctl's own image does not offer them; others do.
         values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
         values["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "false"
+    hosts = [tracking_uri(scenario, settings, deployment.data), deployment.addresses.objects]
+    if deployment.addresses.artifacts:
+        hosts.append(str(deployment.addresses.artifacts))
+    values |= _past_proxies(os.environ if base is None else base, hosts)
     return ClientEnvironment(values, files, unset)
+
+
+def _past_proxies(base: Mapping[str, str], urls: Iterable[str]) -> dict[str, str]:
+    """Have a client that is told of a proxy not ask it for the stack, which it cannot reach."""
+    if not any(base.get(name) or base.get(name.upper()) for name in _PROXIES):
+        return {}
+    # Programs read the one or the other, and the lower case first.
+    before = base.get("no_proxy") or base.get("NO_PROXY") or ""
+    spared = [part.strip() for part in before.split(",") if part.strip()]
+    spared += [host for url in urls if (host := urlsplit(url).hostname) and host not in spared]
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(dict.fromkeys(spared)))
 
 
 def writes_to_bucket(scenario: Scenario) -> bool:

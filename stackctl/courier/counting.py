@@ -16,8 +16,23 @@ COUNTED = {
     "traces": "SELECT count(*) FROM trace_info",
 }
 
+# Of each kind of what MLflow encrypts: its table, and the rows that are encrypted.
+ENCRYPTED = {
+    "webhook": ("webhooks", "secret IS NOT NULL AND deleted_timestamp IS NULL"),
+    "gateway": ("secrets", "wrapped_dek IS NOT NULL"),
+}
+
 
 def queries(tables: set[str]) -> dict[str, str]:
     """Those for which the schema has a table: an older one has fewer."""
     named = {"traces": "trace_info"}
     return {kind: query for kind, query in COUNTED.items() if named.get(kind, kind) in tables}
+
+
+def encrypted(tables: set[str]) -> dict[str, str]:
+    """Queries for the number of what is encrypted, by its kind."""
+    return {
+        kind: f"SELECT count(*) FROM {table} WHERE {condition}"  # noqa: S608
+        for kind, (table, condition) in ENCRYPTED.items()
+        if table in tables
+    }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import sqlalchemy as sa
 
 from stackctl.courier.copytext import escape, unescape
-from stackctl.courier.counting import OWN_PATTERN, queries
+from stackctl.courier.counting import OWN_PATTERN, encrypted, queries
 from stackctl.courier.errors import CourierError, first_line
 from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
 from stackctl.courier.verbs import Verb
@@ -33,7 +33,7 @@ def engine() -> sa.Engine:
 
 
 def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
-    """What there is: `{"counts": {"runs": 3, …}, "revision": "…", "bytes": 4096}`.
+    """What there is: `{"counts": {"runs": 3, …}, "revision": "…", "bytes": 4096, "encrypted": …}`.
 
     What the schema's version has no table for is not counted.
     """
@@ -44,8 +44,13 @@ def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
             name: int(connection.scalar(sa.text(query), {"own": OWN_PATTERN}) or 0)
             for name, query in queries(tables).items()
         }
+        closed = {
+            kind: int(connection.scalar(sa.text(query)) or 0)
+            for kind, query in encrypted(tables).items()
+        }
         size = int(connection.scalar(sa.text(_BYTES[made.dialect.name])) or 0)
-        return {"counts": found, "revision": _revision(connection, tables), "bytes": size}
+        return {"counts": found, "revision": _revision(connection, tables), "bytes": size,
+                "encrypted": closed}  # fmt: skip
 
 
 def revision(connection: sa.Connection) -> str:

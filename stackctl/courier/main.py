@@ -54,6 +54,10 @@ def _verb(name: str) -> tuple[bool, Verb]:
         from stackctl.courier import passwords
 
         return False, passwords.VERBS[name]
+    if name.startswith("keys-"):
+        from stackctl.courier import keys
+
+        return False, keys.VERBS[name]
     if name.startswith("gc-"):
         from stackctl.courier import gc
 

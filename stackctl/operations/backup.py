@@ -16,8 +16,9 @@ from stackctl.archive import Archive, Writer, layout, writing
 from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, StackctlError
 from stackctl.machine import require_room
+from stackctl.operations import keys
 from stackctl.operations.held import Held, held
-from stackctl.progress import Meter
+from stackctl.progress import Meter, Progress
 from stackctl.secrets.sealed import seal
 from stackctl.stack import Home
 from stackctl.stack.bundle import bundle_files
@@ -46,7 +47,7 @@ def default_path(home: Home, stack: str) -> Path:
 
 
 def backup(
-    deployment: Deployment, path: Path, *, passphrase: str = "", meter: Meter
+    deployment: Deployment, path: Path, *, passphrase: str = "", meter: Meter, progress: Progress
 ) -> dict[str, Any]:
     """Write an archive of a running stack; returns its manifest.
 
@@ -55,19 +56,22 @@ def backup(
         path: Where; it must not exist.
         passphrase: Put the secrets in too, encrypted with it.
         meter: Told how far it is.
+        progress: Told what somebody who restores it will lack.
 
     Raises:
         UserError: The stack does not run, or the path is taken.
         MachineError: There is no room, or a store cannot be read.
     """
     with held(deployment) as door:
-        return backup_held(door, path, passphrase=passphrase, meter=meter)
+        return backup_held(door, path, passphrase=passphrase, meter=meter, progress=progress)
 
 
-def backup_held(door: Held, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
+def backup_held(
+    door: Held, path: Path, *, passphrase: str = "", meter: Meter, progress: Progress
+) -> dict[str, Any]:
     """As `backup`, for a caller who holds the stack."""
     refuse_taken(path)
-    return write(door, path, passphrase=passphrase, meter=meter)
+    return write(door, path, passphrase=passphrase, meter=meter, progress=progress)
 
 
 def refuse_taken(path: Path) -> None:
@@ -80,7 +84,9 @@ def refuse_taken(path: Path) -> None:
         raise BadArchive(path, "there is a file of that name", hint="choose another with --output")
 
 
-def write(door: Held, path: Path, *, passphrase: str = "", meter: Meter) -> dict[str, Any]:
+def write(
+    door: Held, path: Path, *, passphrase: str = "", meter: Meter, progress: Progress
+) -> dict[str, Any]:
     """Write the archive of a stack whose stores are up, whether its servers are or not.
 
     Raises:
@@ -91,6 +97,13 @@ def write(door: Held, path: Path, *, passphrase: str = "", meter: Meter) -> dict
     before = deployment.backend.census(deployment)
     total = before.bytes + deployment.artifacts.measure(deployment)
     require_room(path.parent, total, "the backup")
+    if not passphrase:
+        for kind in scenario.backend_kind.keys:
+            if manifest.keyed and (rows := before.encrypted.get(kind.name)):
+                progress(
+                    f"the archive will hold {kind.count(rows)}, encrypted, and not the key; "
+                    "so that another home can read them too: --with-secrets"
+                )
     meter.expect(f"backing up {stack.name}", total)
     about = {
         "stackctl": __version__,
@@ -110,6 +123,7 @@ def write(door: Held, path: Path, *, passphrase: str = "", meter: Meter) -> dict
     with writing(path, meter.advance) as writer:
         writer.text(layout.HEADER_FILE, layout.line(about))
         counts = _stores(deployment, writer, before)
+        about |= {"keys": keys.described(deployment, before.encrypted)}
         for name, text in bundle_files(stack).items():
             _text(writer, name, text)
         if passphrase:

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from stackctl.client import environment as client
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError
 from stackctl.observed import Observed
+from stackctl.operations import keys
 from stackctl.operations.held import Held, admit, held
 from stackctl.operations.preflight import (
     check_address_and_ports,
@@ -22,7 +23,7 @@ from stackctl.operations.preflight import (
     refuse_own_folders,
 )
 from stackctl.operations.releases import refuse_newer_mlflow, refuse_older_mlflow
-from stackctl.plan import Plan, plan, service_steps
+from stackctl.plan import Plan, Step, plan, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
 from stackctl.render import Bundle
@@ -122,8 +123,27 @@ def _prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
             missing_secrets=missing,
             settings=changed,
             data=str(data) if data is not None and not data.exists() else "",
+            rekeyed=_strangers_keys(deployment, manifest, observed, missing),
         ),
     )
+
+
+def _strangers_keys(
+    deployment: Deployment, manifest: Manifest | None, observed: Observed, missing: Sequence[str]
+) -> str:
+    """Why what MLflow encrypted in the database is not encrypted with the stack's own keys.
+
+    "" where it is, or there is no database yet.
+    """
+    kind = deployment.scenario.backend_kind
+    there = (deployment.backend.is_in(deployment.data) if kind.local
+             else kind.service in observed.volumes)  # fmt: skip
+    if not kind.keys or not there:
+        return ""
+    if manifest is None or not manifest.keyed:
+        return "MLflow alone takes one that stands in its source, and others that it forgets"
+    gone = [key.secret for key in kind.keys if key.secret in missing]
+    return f"{' and '.join(gone)} had to be made anew" if gone else ""
 
 
 def _changed_settings(
@@ -170,7 +190,7 @@ def _carry_out(
     stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
     before = door.known
     manifest = _manifest(wanted, before)
-    with _undone_on_failure(door, wanted, before, stack.secrets.names(), progress):
+    with _undone_on_failure(door, wanted, before, stack.secrets.names(), progress) as begun:
         door.save(manifest)
         for note in bundle.notes:
             progress(note)
@@ -192,12 +212,34 @@ def _carry_out(
             door.save(manifest)
         write_bundle(stack, bundle.files)
         runtime.obtain(stack, bundle, progress)
-        runtime.apply(
-            stack, bundle.services, wanted.plan.services, timeout=timeout, progress=progress
-        )
+        steps = wanted.plan.services
+        if wanted.plan.rekeys:
+            steps = _take_over_keys(wanted, begun, timeout, progress)
+            manifest = manifest.with_(keyed=True)
+            door.save(manifest)
+        runtime.apply(stack, bundle.services, steps, timeout=timeout, progress=progress)
         if check:
             readiness.prove(deployment, progress)
     _save_as_deployed(door, manifest)
+
+
+def _take_over_keys(
+    wanted: Prepared, begun: "_Begun", timeout: float, progress: Progress
+) -> tuple[Step, ...]:
+    """Encrypt anew what MLflow encrypted, with no server there; returns the steps that are left."""
+    deployment, bundle = wanted.deployment, wanted.bundle
+    stack, runtime, servers = deployment.stack, deployment.runtime, deployment.scenario.servers
+    running = [name for name in servers if name in wanted.observed.services]
+    runtime.stop(stack, running)
+    runtime.apply(
+        stack,
+        [service for service in bundle.services if service.name not in servers],
+        [step for step in wanted.plan.services if step.name not in servers],
+        timeout=timeout, progress=progress,
+    )  # fmt: skip
+    begun.keys = True
+    keys.take_over(deployment, keys.together(), progress)
+    return tuple(service_steps(bundle.services, runtime.observe(stack)))
 
 
 def _save_as_deployed(door: Held, manifest: Manifest) -> None:
@@ -211,6 +253,17 @@ def _save_as_deployed(door: Held, manifest: Manifest) -> None:
                              deployed_at=now))  # fmt: skip
 
 
+@dataclass
+class _Begun:
+    """What a deploy came to that has to be undone by name.
+
+    Attributes:
+        keys: What MLflow encrypted may be encrypted with the stack's own keys by now.
+    """
+
+    keys: bool = False
+
+
 @contextlib.contextmanager
 def _undone_on_failure(
     door: Held,
@@ -218,14 +271,15 @@ def _undone_on_failure(
     before: Manifest | None,
     secrets: list[str],
     progress: Progress,
-) -> Iterator[None]:
+) -> Iterator[_Begun]:
     """What ran before runs again, or nothing does; Ctrl-C is a failure like any other."""
+    begun = _Begun()
     try:
-        yield
+        yield begun
     except BaseException:
         with uninterrupted():
             try:
-                _undo(door, wanted, before, secrets, progress)
+                _undo(door, wanted, begun, before, secrets, progress)
             except Exception as error:  # the first failure is the one to raise
                 name = wanted.deployment.scenario.name
                 progress(f"that failed too: {error}; run: stackctl deploy {name}")
@@ -235,12 +289,17 @@ def _undone_on_failure(
 def _undo(
     door: Held,
     wanted: Prepared,
+    begun: _Begun,
     before: Manifest | None,
     secrets: list[str],
     progress: Progress,
 ) -> None:
     stack, runtime = wanted.deployment.stack, wanted.deployment.runtime
     ran = any(state.state == "running" for state in wanted.observed.services.values())
+    if begun.keys and not (before and before.keyed):
+        # What comes next has no keys of its own, or may forget these.
+        runtime.stop(stack, wanted.deployment.scenario.servers)
+        keys.give_back(wanted.deployment)
     if ran and wanted.files:
         progress("putting back what ran before")
         write_files(stack.bundle, with_modes(wanted.files))
@@ -307,4 +366,6 @@ def _manifest(wanted: Prepared, before: Manifest | None) -> Manifest:
         secrets=wanted.bundle.secrets,
         deployed_at=before.deployed_at if before else "",
         kept=deployment.host.kept,
+        # Until it is carried out, where there is something to encrypt anew.
+        keyed=not wanted.plan.rekeys,
     )

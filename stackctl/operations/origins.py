@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stackctl import locations
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError
+from stackctl.kinds import KEYS
+from stackctl.operations import keys
 from stackctl.operations.held import held
 from stackctl.stack import Home, Stack
 from stackctl.stores import foreign, tree
@@ -45,6 +48,12 @@ class Origin(Protocol):
 
     def artifacts(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Its artifacts, by their paths below the artifact root."""
+
+    def known_keys(self) -> keys.Known:
+        """Those with which MLflow encrypted what is in it, as far as they are at hand."""
+
+    def closed(self, census: Census) -> list[str]:
+        """What in it those may not open, in words."""
 
 
 def named(
@@ -117,6 +126,14 @@ class StackOrigin:
             path = backend.artifact(entry.path)
             yield Entry(path, entry.size, entry.folder, entry.modified), content
 
+    def known_keys(self) -> keys.Known:
+        """Its own."""
+        return keys.together(keys.own(self.deployment))
+
+    def closed(self, census: Census) -> list[str]:
+        """Nothing: it runs."""
+        return []
+
 
 class ForeignOrigin:
     """What stackctl did not make."""
@@ -135,7 +152,7 @@ class ForeignOrigin:
     def look(self) -> Census:
         """A copy of it is taken to the target's schema, whatever its own is."""
         census = self._store.census()
-        return Census(census.counts, "", census.bytes)
+        return replace(census, revision="")
 
     def measure(self) -> int:
         """As the folders tell."""
@@ -158,3 +175,16 @@ class ForeignOrigin:
     def artifacts(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Those that are on this machine."""
         yield from tree.opened(self._store.artifacts(note))
+
+    def known_keys(self) -> keys.Known:
+        """Those that this process was told, as its server was."""
+        return keys.together(keys.of_environment())
+
+    def closed(self, census: Census) -> list[str]:
+        """What is encrypted with a key that nobody told; MLflow's default passphrase is known."""
+        told = self.known_keys()
+        return [
+            f"{kind.count(rows)} ({kind.variable})"
+            for kind in KEYS
+            if (rows := census.encrypted.get(kind.name)) and not told[kind.name]
+        ]

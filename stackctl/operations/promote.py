@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from stackctl import scenarios, settings
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
+from stackctl.operations import keys
 from stackctl.operations.comparison import first_unequal
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.held import Held, admit, held
@@ -25,6 +26,10 @@ from stackctl.stores.base import Census, Entry
 
 STATUS = "promoting"
 _CHUNK = 1 << 20
+_CLOSED = (
+    "encrypted in the source: {}; where its server was given this variable, set it to the same, "
+    "for else nobody will be able to read them"
+)
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,12 @@ def look(origin: Origin, target: Deployment) -> Promotion:
     """
     with origin.held():
         census, size = _look(origin, target)
+        notes = [_CLOSED.format(what) for what in origin.closed(census)]
         there = admit(target, new=True, resumes=(STATUS,))
+        keys.refuse_without(target)
         if there is not None and there.deployed_at and there.status != STATUS:
             _refuse_content(target)
-    return Promotion(dict(census.counts), size, {}, 0, ())
+    return Promotion(dict(census.counts), size, {}, 0, tuple(notes))
 
 
 def promote(
@@ -109,7 +116,10 @@ def promote(
     """
     with origin.held(), held(target, new=True, resumes=(STATUS,)) as door:
         census, size = _look(origin, target)
+        for what in origin.closed(census):
+            progress(_CLOSED.format(what))
         before = door.known
+        keys.refuse_without(target)
         if before is None or not before.deployed_at:
             deploy_held(door, progress=progress, timeout=timeout)
         # One that goes on was empty when it began.
@@ -164,6 +174,7 @@ def _fill(
     _compare_rows(sent, target)
     _compare_artifacts(digests, target, meter)
     _tell_elsewhere(target, notes)
+    keys.take_over(target, origin.known_keys(), notes.append)
     target.start(timeout, progress)
     readiness.prove(target, progress)
     door.save(door.manifest.with_(status="deployed"))

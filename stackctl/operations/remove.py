@@ -19,6 +19,7 @@ class Losses:
     data: Path | None
     kept_data: Path | None
     secrets: tuple[str, ...]
+    kept_keys: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"  volume   {name}" for name in self.volumes]
@@ -26,6 +27,8 @@ class Losses:
         lines += [f"  secret   {name}" for name in self.secrets]
         if self.kept_data:
             lines.append(f"  (kept: {self.kept_data}, which stackctl did not make)")
+        if self.kept_keys:
+            lines.append(f"  (kept: {', '.join(self.kept_keys)}, which open what MLflow encrypted)")
         return "\n".join(lines)
 
 
@@ -36,11 +39,16 @@ def losses(deployment: Deployment) -> Losses:
     data = stack.data_folder(manifest)
     data = data if data is not None and data.exists() else None
     ours = data is not None and manifest.data_created and not data.is_symlink()
+    kind, kept = deployment.scenario.backend_kind, set[str]()
+    if data is not None and not ours and kind.local and deployment.backend.is_in(data):
+        kept = {key.secret for key in kind.keys}
+    names = stack.secrets.names()
     return Losses(
         volumes=tuple(sorted(deployment.runtime.observe(stack).volumes)),
         data=data if ours else None,
         kept_data=None if ours else data,
-        secrets=tuple(stack.secrets.names()),
+        secrets=tuple(name for name in names if name not in kept),
+        kept_keys=tuple(name for name in names if name in kept),
     )
 
 
@@ -75,7 +83,7 @@ def remove_with_data(deployment: Deployment, *, progress: Progress) -> None:
             if lost.data is not None:
                 shutil.rmtree(lost.data)
                 _remove_if_empty(lost.data.parent, stack.home.path / "data")
-            stack.secrets.delete()
+            stack.secrets.delete(keep=lost.kept_keys)
         except OSError as error:
             raise MachineError(
                 f"{error.filename or lost.data} could not be deleted: {error.strerror}",
@@ -85,6 +93,11 @@ def remove_with_data(deployment: Deployment, *, progress: Progress) -> None:
     progress(f"removed {stack.name} with its data")
     if lost.kept_data:
         progress(f"kept {lost.kept_data}: stackctl did not make it")
+    if lost.kept_keys:
+        progress(
+            f"kept {', '.join(lost.kept_keys)} in {stack.secrets.path}: without them nobody reads "
+            f"what MLflow encrypted in {lost.kept_data}"
+        )
 
 
 def _refuse_shared_data(stack: Stack, lost: Losses) -> None:

@@ -17,6 +17,7 @@ from stackctl.archive import Archive, layout
 from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, MachineError, UserError
 from stackctl.machine import require_room
+from stackctl.operations import keys
 from stackctl.operations.backup import backup_held
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.held import Held, held
@@ -29,6 +30,10 @@ from stackctl.stack import Home, Manifest
 from stackctl.stores.base import Entry
 
 STATUS = "restoring"
+_HOW_TO_READ = (
+    "the keys are neither in it nor in this home; where another has them, back the stack up "
+    "with --with-secrets"
+)
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,12 @@ def restore(
     meter.expect(f"verifying {archive.path.name}", int(archive.manifest["bytes"]))
     archive.verify(meter.advance)
     secrets = _secrets(archive, options.passphrase)
+    known = _known_keys(archive, deployment, secrets)
+    for what in keys.unreadable(archive.manifest.get("keys", {}), known):
+        progress(f"nobody will be able to read {what} of {archive.path.name}: {_HOW_TO_READ}")
     with held(deployment, new=True, resumes=(STATUS,)) as door:
         before = door.known
+        keys.refuse_without(deployment)
         if before is None or not before.deployed_at:
             _refuse_without_room(archive, deployment)
             with _taken(deployment.secrets, secrets):
@@ -109,7 +118,18 @@ def restore(
         if before is None or before.status != STATUS:
             # A new stack may have found data too: a folder, a volume or a bucket of the name.
             _make_way(door, options, meter, progress)
-        _replace(archive, door, options, meter, progress)
+        _replace(archive, door, options, known, meter, progress)
+
+
+def _known_keys(archive: Archive, deployment: Deployment, secrets: Mapping[str, str]) -> keys.Known:
+    """Those that may open what MLflow encrypted: the archive's, this stack's, the one's it was."""
+    stack = deployment.stack
+    was = stack.home.stack(str(archive.manifest["stack"]))
+    return keys.together(
+        keys.among(secrets, deployment),
+        keys.kept_in(stack.secrets, deployment),
+        keys.kept_in(was.secrets, deployment),
+    )
 
 
 def _refuse_another_kind(archive: Archive, deployment: Deployment) -> None:
@@ -171,12 +191,17 @@ def _make_way(door: Held, options: Options, meter: Meter, progress: Progress) ->
             hint="restore under another name with --name, or take its place with --replace, "
             "which backs it up first; nothing was changed",
         )
-    backup_held(door, options.replace, meter=meter)
+    backup_held(door, options.replace, meter=meter, progress=progress)
     progress(f"what {deployment.stack.name} held is in {options.replace}")
 
 
 def _replace(
-    archive: Archive, door: Held, options: Options, meter: Meter, progress: Progress
+    archive: Archive,
+    door: Held,
+    options: Options,
+    known: keys.Known,
+    meter: Meter,
+    progress: Progress,
 ) -> None:
     deployment = door.deployment
     stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
@@ -193,6 +218,7 @@ def _replace(
         locations.roots(scenario, deployment.settings, deployment.data),
     )
     deployment.backend.settle(deployment, moved)
+    keys.take_over(deployment, known, progress)
     deployment.start(options.timeout, progress)
     compare_counts(archive, deployment)
     readiness.prove(deployment, progress)

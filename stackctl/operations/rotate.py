@@ -101,6 +101,8 @@ def rotate(
                 change.require_current(deployment)
         for change in changes:
             change.files.begin()
+        if any(change.credential.servers_stop for change in changes):
+            _stop(deployment, deployment.scenario.servers)
         for change in changes:
             progress(f"changing {change.credential}")
             change.in_service(deployment)
@@ -125,7 +127,10 @@ def _changes(deployment: Deployment) -> list[_Change]:
         *deployment.artifacts.credentials(deployment.settings),
         *login.credentials(deployment),
     ]
-    return [_Change(c, Handover(deployment.stack.secrets, c.names)) for c in found]
+    # One that an earlier stackctl deployed lacks some until its next deploy.
+    used = set(deployment.stack.require_manifest().secrets)
+    return [_Change(c, Handover(deployment.stack.secrets, c.names))
+            for c in found if used.issuperset(c.names)]  # fmt: skip
 
 
 def _wanted(
@@ -170,12 +175,18 @@ def _start_anew(
     progress: Progress,
 ) -> None:
     """Have those read their files again that read them at their start alone."""
-    there = deployment.runtime.observe(deployment.stack).services
     stores = [change.credential.service for change in changes if change.credential.from_start]
     used = any(change.credential.servers_use_it for change in changes)
     # Those that hold connections first.
     for names in (deployment.scenario.servers if used else [], stores):
-        if stopping := [name for name in names if name in there]:
-            progress(f"starting anew: {', '.join(stopping)}")
-            deployment.runtime.stop(deployment.stack, stopping)
+        if stopped := _stop(deployment, names):
+            progress(f"starting anew: {', '.join(stopped)}")
     deployment.start(timeout, progress)
+
+
+def _stop(deployment: Deployment, names: Sequence[str]) -> list[str]:
+    """Those of `names` that there are."""
+    there = deployment.runtime.observe(deployment.stack).services
+    if found := [name for name in names if name in there]:
+        deployment.runtime.stop(deployment.stack, found)
+    return found

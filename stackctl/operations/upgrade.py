@@ -19,7 +19,7 @@ from stackctl.console import size
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, StackctlError, Undone, UserError
 from stackctl.machine import require_room
-from stackctl.operations import backup, upgrade_undone
+from stackctl.operations import backup, keys, upgrade_undone
 from stackctl.operations.deploy import uninterrupted
 from stackctl.operations.held import Held, held
 from stackctl.operations.releases import refuse_another_major, refuse_no_upgrade
@@ -233,7 +233,7 @@ def _carry_out(
     stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
     progress(f"stopping {', '.join(scenario.servers)}")
     runtime.stop(stack, scenario.servers)
-    backup.write(door, options.archive, meter=meter)
+    backup.write(door, options.archive, meter=meter, progress=progress)
     progress(f"what {stack.name} held is in {options.archive}")
     archive = {"archive": str(options.archive)}
     door.save(door.manifest.with_(upgrade={**door.manifest.upgrade, **archive}))
@@ -241,6 +241,8 @@ def _carry_out(
     progress(f"taking {scenario.backend_kind.label} to the schema of MLflow {after}")
     moved = replace(target, files=_NEXT).ask("upgrade")
     progress(f"schema {moved['before']} -> {moved['after']}")
+    if not door.manifest.keyed:
+        keys.take_over(replace(target, files=_NEXT), keys.together(), progress)
     with Archive(options.archive) as written:
         compare_counts(written, replace(target, files=_NEXT))
         counts = {kind: int(most) for kind, (_, most) in written.manifest["counts"].items()}
@@ -289,6 +291,7 @@ def _save_as_deployed(door: Held, target: Deployment, manifest: Manifest, bundle
             secrets=bundle.secrets,
             deployed_at=datetime.now(UTC).isoformat(timespec="seconds"),
             kept=target.host.kept,
+            keyed=True,
         )
     )
 

@@ -1,6 +1,6 @@
 """Secrets of a stack: one file each, values that do not show themselves."""
 
-from stackctl.secrets.folder import PART, SecretFolder, SecretState, generate, placeholders
+from stackctl.secrets.folder import PART, SecretFolder, SecretState, placeholders
 from stackctl.secrets.value import RedactingEncoder, Secret, redact
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "Secret",
     "SecretFolder",
     "SecretState",
-    "generate",
     "placeholders",
     "redact",
 ]

@@ -4,22 +4,19 @@ Nothing but the services that need a value, and the round trip that proves them,
 """
 
 import os
-import re
-import secrets as random
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from stackctl import resources
 from stackctl.errors import BadSecret, MachineError
+from stackctl.secrets.rules import rule
 from stackctl.secrets.value import Secret, forms
 
-# 32 bytes: 256 bits, URL-safe.
-_BYTES = 32
 # A file that is on its way; a kill may leave it.
 PART = ".part"
-_KEY_CHARACTERS = re.compile(r"[A-Za-z0-9_-]{3,128}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class SecretFolder:
             for folder in (self.path.parent, self.path):
                 folder.mkdir(mode=0o700, exist_ok=True)
             for name in missing:
-                self._write(name, generate(name))
+                self._write(name, rule(name).generate())
         except OSError as error:
             raise self._cannot_write(error) from error
         return missing
@@ -167,10 +164,11 @@ class SecretFolder:
         """Write a secret that has no file yet; one that has is left as it is.
 
         Raises:
-            BadSecret: A file or folder on the way is not what it should be.
+            BadSecret: The value, or a file or folder on the way is not what it should be.
             MachineError: The folder cannot be written.
         """
         self.check_folder()
+        _checked(self.path / name, name, value.encode())
         try:
             for folder in (self.path.parent, self.path):
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -186,13 +184,16 @@ class SecretFolder:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
-    def delete(self) -> None:
-        """Remove the folder with every secret in it, and its parent where that is then empty."""
+    def delete(self, *, keep: Collection[str] = ()) -> None:
+        """Remove all secrets but some; folder and parent too, where they are empty then."""
         self.check_folder()
         if not self.path.exists():
             return
         for path in self.path.iterdir():
-            path.unlink()
+            if path.name not in keep:
+                path.unlink()
+        if any(self.path.iterdir()):
+            return
         self.path.rmdir()
         if not any(self.path.parent.iterdir()):
             self.path.parent.rmdir()
@@ -237,12 +238,6 @@ class SecretFolder:
             raise
 
 
-def generate(name: str) -> str:
-    """A new value for the secret `name`: at least 128 bits, safe in a URL."""
-    # An S3 access key is an identifier: some clients accept no more than letters and digits.
-    return random.token_hex(16) if name.endswith("_access_key") else random.token_urlsafe(_BYTES)
-
-
 def placeholders() -> dict[str, str]:
     """Name and text of each placeholder in `.secrets.example/`."""
     return {
@@ -270,10 +265,8 @@ def _checked(path: Path, name: str, raw: bytes) -> str:
                 f"is the placeholder of .secrets.example/{placeholder}",
                 "delete it to have one generated, or put the real value there",
             )
-    if name.startswith("s3_") and not _KEY_CHARACTERS.fullmatch(value) and "access" in name:
-        raise BadSecret(path, "an S3 access key has 3 to 128 letters, digits, '_' and '-'", _how())
-    if name.startswith("s3_") and (len(value) < 8 or not value.isascii()):
-        raise BadSecret(path, "an S3 secret key has 8 or more ASCII characters", _how())
+    if problem := rule(name).problem(value):
+        raise BadSecret(path, problem, _how())
     return value
 
 

@@ -10,7 +10,8 @@ Whatever is interrupted, one of these files opens the door; which, only the serv
 import re
 from dataclasses import dataclass
 
-from stackctl.secrets.folder import PART, SecretFolder, generate
+from stackctl.secrets.folder import PART, SecretFolder
+from stackctl.secrets.rules import rule
 
 NEXT, PREVIOUS = ".next", ".previous"
 _BESIDE = re.compile(r"(.+)\.(?:next|previous)")
@@ -47,7 +48,7 @@ class Handover:
             return
         for name in self.names:
             if not self._has(name, NEXT):
-                self.folder.write(name + NEXT, generate(name))
+                self.folder.write(name + NEXT, rule(name).generate())
 
     def new(self) -> list[str]:
         """The values that are to be, in the order of the names."""

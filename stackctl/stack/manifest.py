@@ -29,6 +29,7 @@ class Manifest:
         kept: What the runtime chose for the stack and keeps as it is; it alone knows what.
         upgrade: While the stack is `upgrading`: the release that is to come, as `to`, and the
             `archive` of what was there before, once it is whole.
+        keyed: What MLflow encrypts in the stack's database, it encrypts with the stack's own keys.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Manifest:
     home: str = ""
     kept: Mapping[str, Any] = field(default_factory=dict)
     upgrade: Mapping[str, str] = field(default_factory=dict)
+    keyed: bool = False
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:

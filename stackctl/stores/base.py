@@ -38,11 +38,13 @@ class Census:
         counts: Of experiments, runs, metric points, registered models and the like.
         revision: The version of the schema; "" where the store has none.
         bytes: Its size, about.
+        encrypted: How many rows MLflow has encrypted, of each kind; see `stackctl.courier.keys`.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     revision: str = ""
     bytes: int = 0
+    encrypted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -72,6 +74,10 @@ class BackendStore:
 
     def prepare(self, data: Path) -> None:
         """Put into a new data folder what MLflow does not make in a folder that is there."""
+
+    def is_in(self, data: Path) -> bool:
+        """There is one in a data folder."""
+        return False
 
     def read_param(self, data: Path, experiment_id: str, run_id: str, key: str) -> str | None:
         """A run's parameter, read as a client without a server would; None where there is none."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from stackctl.kinds import KeyKind
 from stackctl.stores.reach import Reach
 
 
@@ -14,6 +15,7 @@ class Credential:
         from_start: That service reads them when it starts, and never again.
         servers_use_it: MLflow's servers know it, from their start on.
         needs_old: Only with the old values can it be changed.
+        servers_stop: MLflow's servers must not run while it is changed.
         foreign: Where stackctl cannot change it: why, and what to do, in two parts.
     """
 
@@ -22,6 +24,7 @@ class Credential:
     from_start: bool = False
     servers_use_it: bool = True
     needs_old: bool = False
+    servers_stop: bool = False
     foreign: tuple[str, str] | None = None
 
     def __str__(self) -> str:
@@ -59,3 +62,26 @@ class DatabasePassword(Credential):
     def taken(self, reach: Reach, values: Sequence[Sequence[str]]) -> list[bool]:
         """As the database says."""
         return list(reach.ask("password-taken", values=[value for (value,) in values])["taken"])
+
+
+class EncryptionKey(Credential):
+    """A key with which MLflow encrypts what it keeps in its database.
+
+    A server that runs meanwhile would go on to encrypt with the old one.
+    """
+
+    needs_old = True
+    servers_stop = True
+
+    def __init__(self, kind: KeyKind, service: str) -> None:
+        """Of one kind, in the database that `service` keeps."""
+        self.names, self.service, self._kind = (kind.secret,), service, kind.name
+
+    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
+        """All that is there is encrypted anew, in one transaction."""
+        reach.ask("keys-rewrap", known={self._kind: list(old or ())}, new={self._kind: new[0]})
+
+    def taken(self, reach: Reach, values: Sequence[Sequence[str]]) -> list[bool]:
+        """Which of them opens what is there."""
+        answer = reach.ask("keys-taken", kind=self._kind, values=[value for (value,) in values])
+        return list(answer["taken"])

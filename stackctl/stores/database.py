@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from stackctl.errors import MachineError
+from stackctl.kinds import BACKENDS
 from stackctl.stores.base import BackendStore, Census, Entry
+from stackctl.stores.credentials import Credential, EncryptionKey
 from stackctl.stores.reach import Reach
 
 _CHUNK = 1 << 20
@@ -17,13 +19,18 @@ class Database(BackendStore):
     def census(self, reach: Reach) -> Census:
         """As the database itself counts."""
         found = reach.ask("counts")
-        return Census(found["counts"], found["revision"], found["bytes"])
+        return Census(found["counts"], found["revision"], found["bytes"], found["encrypted"])
 
     @contextmanager
     def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
         """As the database gives them in one snapshot."""
         with reach.courier("rows-out", relocations=relocations) as pipe:
             yield pipe.stdout
+
+    def credentials(self) -> list[Credential]:
+        """The keys with which MLflow encrypts what it keeps in it."""
+        kind = BACKENDS[self.kind]
+        return [EncryptionKey(key, kind.service) for key in kind.keys]
 
     def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
         """In the database itself, by MLflow's own migrations."""

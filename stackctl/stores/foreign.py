@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from stackctl.courier.counting import OWN_PATTERN, queries
+from stackctl.courier.counting import OWN_PATTERN, encrypted, queries
 from stackctl.errors import UserError
 from stackctl.stores import files, sqlite, tree
 from stackctl.stores.base import Census, Entry, Note
@@ -155,8 +155,12 @@ class SQLite(Foreign):
                 kind: int(connection.execute(query, {"own": OWN_PATTERN}).fetchone()[0])
                 for kind, query in queries(tables).items()
             }
+            closed = {
+                kind: int(connection.execute(query).fetchone()[0])
+                for kind, query in encrypted(tables).items()
+            }
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return Census(counts, str(revision), self.path.stat().st_size)
+        return Census(counts, str(revision), self.path.stat().st_size, closed)
 
     @cached_property
     def located(self) -> list[Located]:
@@ -231,8 +235,13 @@ def open_uri(uri: str, artifacts: Path | None) -> Foreign:
     try:
         store.census()
     except sqlite3.Error as error:
+        busy = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
         raise UserError(
-            f"database {path} cannot be read: {error}", hint="is it a database of MLflow?"
+            f"database {path} cannot be read: {error}",
+            hint="another program writes to it and keeps it locked: end what uses it, and run the "
+            "same command again"
+            if busy
+            else "is it a database of MLflow?",
         ) from error
     return store
 

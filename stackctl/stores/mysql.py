@@ -56,8 +56,8 @@ class MySQL(Database):
                 pipe.stdout.read()
 
     def credentials(self) -> list[Credential]:
-        """The passwords of users `mlflow` and `root`."""
-        return [DatabasePassword("mysql"), RootPassword()]
+        """The passwords of users `mlflow` and `root`, and what every database has."""
+        return [DatabasePassword("mysql"), RootPassword(), *super().credentials()]
 
 
 class RootPassword(Credential):

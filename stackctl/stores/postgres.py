@@ -27,5 +27,5 @@ class PostgreSQL(Database):
             copy(single(entries, _NAME), pipe.stdin)
 
     def credentials(self) -> list[Credential]:
-        """The password of role `mlflow`."""
-        return [DatabasePassword("postgres")]
+        """The password of role `mlflow`, and what every database has."""
+        return [DatabasePassword("postgres"), *super().credentials()]

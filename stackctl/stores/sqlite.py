@@ -68,6 +68,10 @@ class SQLite(Database):
         """`sqlite:////…/mlruns.db`."""
         return f"sqlite:///{data / 'mlruns.db'}"
 
+    def is_in(self, data: Path) -> bool:
+        """It is a file there."""
+        return (data / "mlruns.db").is_file()
+
     def client_environment(self, data: Path) -> dict[str, str]:
         """The artifact root.
 

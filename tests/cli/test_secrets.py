@@ -34,8 +34,8 @@ def test_init_list_and_check_go_together_and_print_no_value(
 
 
 def test_a_scenario_without_secrets_needs_none(stackctl: Call, home: Home) -> None:
-    assert stackctl("secrets", "init", "scenario-3b").out == ""
-    assert stackctl("secrets", "check", "scenario-3b").out == "0 secrets are good\n"
+    assert stackctl("secrets", "init", "scenario-3a").out == ""
+    assert stackctl("secrets", "check", "scenario-3a").out == "0 secrets are good\n"
     assert list(home.path.iterdir()) == []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
+from requests.utils import should_bypass_proxies
 
 from stackctl import scenarios
 from stackctl.client.environment import (
@@ -54,8 +55,20 @@ def evaluated(text: str, **before: str) -> dict[str, str]:
     return {key: value for key, value in pairs.items() if key not in ("PATH", "PWD", "SHLVL", "_")}
 
 
+def keys(name: str, home: Path) -> dict[str, str]:
+    """Those whose value is in a file."""
+    if name != "scenario-2":
+        return {}
+    secrets = home / ".secrets" / name
+    files = {
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "webhook_key",
+        "MLFLOW_CRYPTO_KEK_PASSPHRASE": "gateway_passphrase",
+    }
+    return {variable: (secrets / file).read_text() for variable, file in files.items()}
+
+
 def expected(name: str, home: Path) -> dict[str, str]:
-    """The variables of each scenario, from the table in DESIGN.md."""
+    """The plain variables of each scenario, from the table in DESIGN.md."""
     data = f"{home}/data/{name}"
     return {
         "scenario-1": {
@@ -85,7 +98,7 @@ def expected(name: str, home: Path) -> dict[str, str]:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_scenario_gives_its_variables_in_a_shell(name: str, tmp_path: Path) -> None:
     got = evaluated(variables_of(tmp_path, name).shell())
-    assert got == expected(name, tmp_path)
+    assert got == expected(name, tmp_path) | keys(name, tmp_path)
 
 
 @pytest.mark.parametrize("folder", HOSTILE)
@@ -97,14 +110,15 @@ def test_a_hostile_home_arrives_unchanged_in_every_format(
     home.mkdir()
     variables = variables_of(home, name)
     wanted = expected(name, home)
-    assert evaluated(variables.shell(), X="mine") == {"X": "mine"} | wanted
+    kept = keys(name, home)
+    assert evaluated(variables.shell(), X="mine") == {"X": "mine"} | wanted | kept
     assert variables.values == wanted
     (tmp_path / "written.env").write_text(variables.dotenv(), encoding="utf-8")
     assert dotenv_values(tmp_path / "written.env", interpolate=False) == wanted
     assigned = {
         line.removeprefix("$Env:").partition(" = ")[0]: line.partition(" = ")[2]
         for line in variables.powershell().splitlines()
-        if line.startswith("$Env:")
+        if line.startswith("$Env:") and "Get-Content" not in line
     }
     # In PowerShell nothing but a doubled quote is special between single quotes.
     assert {key: text[1:-1].replace("''", "'") for key, text in assigned.items()} == wanted
@@ -215,3 +229,25 @@ def test_the_address_is_one_that_a_client_can_open(bind: str, address: str) -> N
     chosen = effective("scenario-3b", f"bind={bind}", "auth=basic").settings
     assert tracking_uri(scenarios.load("scenario-3b"), chosen, Path("/d")) == address
     assert tracking_uri(scenarios.load("scenario-1"), chosen, Path("/d")) == "/d/mlruns"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_is_not_asked_for_the_stack(home: Home, name: str, variable: str) -> None:
+    stack = stack_in(home.path, name, "bind=::1")
+    told = {variable: "http://proxy.example:3128", "no_proxy": ".example, [::1]:9, 127.0.0.1"}
+    found = client_environment(stack, told).values
+    without = client_environment(stack, {}).values
+    assert not {"NO_PROXY", "no_proxy"} & set(without)
+    assert found["NO_PROXY"] == found["no_proxy"]
+    assert found["NO_PROXY"].startswith(".example,[::1]:9,127.0.0.1")
+    urls = [url for url in without.values() if url.startswith("http")]
+    assert bool(urls) is (stack.scenario.client == "server")
+    for url in urls:
+        assert should_bypass_proxies(url, found["NO_PROXY"]), url
+    assert not should_bypass_proxies("http://elsewhere.test", found["NO_PROXY"])
+
+
+def test_a_proxy_that_is_set_to_nothing_is_none(home: Home) -> None:
+    stack = stack_in(home.path, "scenario-5")
+    assert "NO_PROXY" not in client_environment(stack, {"HTTP_PROXY": ""}).values

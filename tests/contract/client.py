@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+# What MLflow encrypts for it.
+SEALED = {"webhook": "signs-what-is-called", "gateway": "sk-of-a-provider"}
 # An experiment is a folder there, and goes with all that is in it; its id is as long as no other's.
 _FILE_STORE_DIGITS = 18
 
@@ -239,8 +241,53 @@ def tidied(state: Path) -> None:
         assert mlflow.artifacts.load_text(uri) == text, uri
 
 
+def seal(_state: Path) -> None:
+    """Have MLflow encrypt something for it: a webhook's secret, a key of a provider of models."""
+    import mlflow
+    from mlflow.tracking._tracking_service.utils import _get_store
+
+    mlflow.MlflowClient().create_webhook(
+        "hook", "https://1.1.1.1/hook", ["model_version.created"], secret=SEALED["webhook"]
+    )
+    store = _get_store()  # type: ignore[no-untyped-call]
+    store.create_gateway_secret("provider", {"api_key": SEALED["gateway"]}, "openai")
+
+
+def call(_state: Path) -> None:
+    """Have the server call `$HOOK`."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    client.create_webhook(
+        "here", os.environ["HOOK"], ["registered_model.created"], secret=SEALED["webhook"]
+    )
+    client.create_registered_model("called")
+
+
+def hang_up(_state: Path) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    client.delete_registered_model("called")
+    (hook,) = [hook for hook in client.list_webhooks() if hook.name == "here"]
+    client.delete_webhook(hook.webhook_id)
+
+
+def hooks(_state: Path) -> None:
+    """Each worker of the server can read them."""
+    import mlflow
+
+    for _ in range(20):
+        (hook,) = mlflow.MlflowClient().list_webhooks()
+        assert (hook.name, str(hook.status)) == ("hook", "ACTIVE"), hook
+
+
 if __name__ == "__main__":
     doings = {
+        "seal": seal,
+        "hooks": hooks,
+        "call": call,
+        "hang-up": hang_up,
         "write": write,
         "read": read,
         "log": log,

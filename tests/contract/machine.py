@@ -1,11 +1,14 @@
 """What tests see of a stack, and do to it, from outside: each runtime implements it once."""
 
 import shutil
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
+from stackctl import scenarios
 from stackctl.stack import Stack
 from tests.contract.driving import Deployed, User
 
@@ -84,6 +87,20 @@ class Machine(ABC):
     @abstractmethod
     def reap(self) -> None:
         """Take away what test sessions left that were killed."""
+
+    def sql(self, stack: Stack, statement: str) -> list[list[str]]:
+        """What a statement gives to somebody who knows the database's password, as text."""
+        manifest = stack.require_manifest()
+        backend = scenarios.load(manifest.scenario).backend
+        if backend != "sqlite":
+            return self.ask_service(stack, backend, statement)
+        folder = stack.data(str(manifest.settings["data"]))
+        with closing(sqlite3.connect(folder / "mlruns.db")) as db, db:
+            return [[str(value) for value in row] for row in db.execute(statement)]
+
+    @abstractmethod
+    def ask_service(self, stack: Stack, service: str, statement: str) -> list[list[str]]:
+        """The same of a database that a service keeps."""
 
     def leftovers(self, stack: Stack) -> list[str]:
         """Everything of the stack that is there."""

@@ -20,8 +20,8 @@ from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
 from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
 
-# MLflow asks for twelve characters: a server that is to make the user `admin` does not start.
-SHORT_PASSWORD = "too-short"
+# What a server with a login finds in place of its users: it does not start.
+NO_DATABASE = b"this is no database\n" * 100
 
 
 @pytest.fixture
@@ -34,16 +34,6 @@ def somebody(machine: Machine, tmp_path: Path) -> Iterator[User]:
     somebody = machine.user(tmp_path / "home")
     yield somebody
     machine.clean_up(somebody)
-
-
-def give_secret(user: User, stack: str, secret: str, value: str) -> Path:
-    """Put a secret where stackctl finds it instead of making its own."""
-    path = user.stack(stack).secrets.path / secret
-    path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    path.parent.parent.chmod(0o700)
-    path.touch(mode=0o600)
-    path.write_text(value)
-    return path
 
 
 def kill_under_a_client(machine: Machine, deployed: Deployed, service: str) -> None:
@@ -161,16 +151,18 @@ class OneService:
     scenario = "scenario-3b"
 
     def test_later_start_that_fails_puts_back_what_ran(self, deployed: Deployed) -> None:
-        give_secret(deployed.user, deployed.name, "admin_password", SHORT_PASSWORD)
+        users = deployed.user.home / "data" / deployed.name / "users.db"
+        users.write_bytes(NO_DATABASE)
         done = deployed.user.run(*deployed.words, "--set", "auth=basic", "--timeout", "60")
         assert done.returncode == 3, done.stderr
-        assert "at least 12 characters" in done.stderr
+        assert "file is not a database" in done.stderr
         until(
             lambda: deployed.state() == "running",
             seconds=60, what="the stack from before runs again",
         )  # fmt: skip
         deployed.user.client("read", deployed.name)
         assert "nothing to do" in deployed.deploy()
+        assert users.read_bytes() == NO_DATABASE
 
     def test_port_of_another_stack_names_it(
         self, machine: Machine, deployed: Deployed, name: str
@@ -231,14 +223,16 @@ class Deploys:
     def test_first_start_that_fails_leaves_nothing(
         self, machine: Machine, person: User, name: str
     ) -> None:
-        secret = give_secret(person, name, "admin_password", SHORT_PASSWORD)
-        done = person.run(*words("scenario-5", name, "--set", "auth=basic"))
+        data = person.home / "data" / name
+        data.mkdir(parents=True)
+        (data / "users.db").write_bytes(NO_DATABASE)
+        done = person.run(*words("scenario-3b", name, *ONE_WORKER, "--set", "auth=basic"))
         assert done.returncode == 3
         assert "stackctl: service tracking" in done.stderr
         assert "last log lines" in done.stderr
-        assert "at least 12 characters" in done.stderr
-        assert list(secret.parent.iterdir()) == [secret]
-        shutil.rmtree(secret.parent)
+        assert "file is not a database" in done.stderr
+        assert (data / "users.db").read_bytes() == NO_DATABASE
+        shutil.rmtree(data)
         assert machine.leftovers(person.stack(name)) == []
 
     @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -337,12 +331,20 @@ class Deploys:
         assert machine.leftovers(somebody.stack(name)) == []
 
 
+# What a runtime does by itself is shown on each; what stackctl decides, on one.
 class TestDockerManyServices(ManyServices):
     runtime = "docker"
+    rarely = (
+        "test_killed_service_heals_and_nothing_acknowledged_is_lost[tracking]",
+        "test_killed_object_store_heals_and_nothing_acknowledged_is_lost",
+        "test_no_secret_is_in_what_is_left_behind",
+        "test_database_with_another_password_is_explained",
+    )
 
 
 class TestDockerOneService(OneService):
     runtime = "docker"
+    rarely = ("test_later_start_that_fails_puts_back_what_ran",)
 
 
 class TestDockerDeploys(Deploys):
@@ -350,23 +352,37 @@ class TestDockerDeploys(Deploys):
     rarely = (
         "test_first_start_that_fails_leaves_nothing",
         "test_interrupted_deploy_leaves_nothing[15]",
+        "test_deploy_that_was_interrupted_and_killed_is_finished_by_the_next",
+        "test_database_killed_in_its_first_initialisation_starts_anew[scenario-5-postgres]",
         "test_database_killed_in_its_first_initialisation_starts_anew[scenario-3b-mysql-mysql]",
+        "test_two_deploys_at_once_never_interleave",
+        "test_home_that_was_moved_while_it_runs_still_owns_its_data",
     )
 
 
 class TestEmbeddedManyServices(ManyServices):
     runtime = "embedded"
-    rarely = ("test_database_with_another_password_is_explained",)
+    rarely = (
+        "test_killed_service_heals_and_nothing_acknowledged_is_lost[postgres]",
+        "test_no_command_reaches_it_from_a_copied_home",
+        "test_database_with_another_password_is_explained",
+    )
 
 
 class TestEmbeddedOneService(OneService):
     runtime = "embedded"
+    rarely = (
+        "test_later_start_that_fails_puts_back_what_ran",
+        "test_port_of_another_stack_names_it",
+        "test_doctor_knows_a_port_as_the_stack_s_own",
+    )
 
 
 class TestEmbeddedDeploys(Deploys):
     runtime = "embedded"
     rarely = (
         "test_interrupted_deploy_leaves_nothing[2]",
+        "test_interrupted_deploy_leaves_nothing[15]",
         "test_deploy_that_was_interrupted_and_killed_is_finished_by_the_next",
         "test_database_killed_in_its_first_initialisation_starts_anew[scenario-5-postgres]",
         "test_two_deploys_at_once_never_interleave",

@@ -4,17 +4,14 @@ Loaded by tests/conftest.py for its fixture.
 """
 
 import json
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-import sqlalchemy
 
 from stackctl.archive import Archive
 from stackctl.runtimes.embedded import environments
@@ -34,6 +31,7 @@ class Old:
     """A stack that was deployed with the old release and filled by the old client."""
 
     deployed: Deployed
+    machine: Machine
     before: dict[str, Any]
 
     @property
@@ -52,24 +50,9 @@ class Old:
         """What a client finds."""
         return dict(json.loads(client(self.deployed, python, "read")))
 
-    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+    def sql(self, statement: str) -> list[list[str]]:
         """What a statement gives to somebody who knows the database's password."""
-        manifest, secrets = self.manifest, self.deployed.stack.secrets
-        if "mysql" in manifest.kept.get("ports", {}):
-            kind, secret, port = "mysql+pymysql", "mysql_password", manifest.kept["ports"]["mysql"]
-        elif "postgres" in manifest.kept.get("ports", {}):
-            kind, secret, port = (
-                "postgresql+psycopg2", "postgres_password", manifest.kept["ports"]["postgres"],
-            )  # fmt: skip
-        else:
-            with closing(sqlite3.connect(Path(manifest.data) / "mlruns.db")) as db, db:
-                return db.execute(statement).fetchall()
-        url = sqlalchemy.URL.create(kind, "mlflow", secrets.read(secret).reveal(), "127.0.0.1",
-                                    port, "mlflow")  # fmt: skip
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-        with engine.begin() as connection:
-            found = connection.exec_driver_sql(statement.replace("%", "%%"))
-            return [tuple(row) for row in found] if found.returns_rows else []
+        return self.machine.sql(self.deployed.stack, statement)
 
     def killed_when(self, reached: Callable[[Manifest], object]) -> None:
         """Begin an upgrade, and kill it when it got there."""
@@ -116,7 +99,7 @@ def old(
     environments.make(OLD, print)
     deployed.deploy()
     client(deployed, old_python(), "write")
-    return Old(deployed, dict(json.loads(client(deployed, old_python(), "read"))))
+    return Old(deployed, machine, dict(json.loads(client(deployed, old_python(), "read"))))
 
 
 class Upgraded:
@@ -145,7 +128,7 @@ class Upgraded:
         assert old.user.show(old.name)["mlflow"] == OLD
         assert old.read(old_python()) == old.before
         assert "nothing to do" in old.deployed.deploy()
-        assert old.sql("SELECT x FROM theirs ORDER BY x") == [("one",), ("two",)]
+        assert old.sql("SELECT x FROM theirs ORDER BY x") == [["one"], ["two"]]
         old.sql(f"DROP TABLE {IN_THE_WAY}")
 
     @pytest.mark.matrix

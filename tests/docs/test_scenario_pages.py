@@ -64,7 +64,9 @@ def test_every_scenario_page_has_the_scenarios_ports(name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_the_client_sets_is_what_env_prints(name: str, tmp_path: Path) -> None:
     home = Home(tmp_path)
-    printed = client_environment(deployment(home, name, stack="NAME")).shell()
+    stack = deployment(home, name, stack="NAME")
+    stack.secrets.ensure([key.secret for key in stack.scenario.backend_kind.keys])
+    printed = client_environment(stack, {}).shell()
     shown = printed.replace(str(home.path), "HOME")
     (told,) = blocks(section(page(name), "What the client needs"), "text")
     assert told == f"{shown}\n"

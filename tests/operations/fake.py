@@ -356,7 +356,7 @@ def _watch(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     watched(SecretFolder, "_write", lambda _, name, _value: f"write secret {name}")
     watched(SecretFolder, "rename", lambda _, name, new: f"secret {name} becomes {new}")
     watched(SecretFolder, "forget", lambda _, name: f"forget secret {name}")
-    watched(SecretFolder, "delete", lambda _: "delete secrets")
+    watched(SecretFolder, "delete", lambda _, **_more: "delete secrets")
     for module in ("stackctl.stack.bundle", "stackctl.operations.deploy"):
         watched(_module(module), "write_files", lambda folder, _files: f"write {folder.name}")
 

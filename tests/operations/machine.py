@@ -100,12 +100,15 @@ class Database:
         revision: Of its schema; "" for files.
         passwords: What it asks for, and MLflow's login in it, by the secret's name.
         deleted: What clients deleted in MLflow.
+        sealed: What MLflow has encrypted: of each kind, the name of each and the key that opens it.
+            An API key that opens without any was encrypted with MLflow's default passphrase.
     """
 
     tables: dict[str, list[str]] = field(default_factory=dict)
     revision: str = ""
     passwords: dict[str, str] = field(default_factory=dict)
     deleted: list[dict[str, object]] = field(default_factory=list)
+    sealed: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass

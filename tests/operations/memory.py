@@ -17,9 +17,10 @@ from stackctl.stores.base import Census, Entry, Note
 from stackctl.stores.credentials import Credential
 from stackctl.stores.reach import Reach
 from stackctl.versions import older
-from tests.operations.machine import Database, Machine, schema
+from tests.operations.machine import LABEL, Database, Machine, schema
 
 DUMP = "memory.json"
+_CHANGING = ("rows-in", "upgrade", "gc-delete", "password-change", "password-login", "keys-rewrap")
 Pairs = Sequence[Sequence[str]]
 
 
@@ -39,7 +40,12 @@ class MemoryBackend(BackendStore):
         self._machine.asked("count rows")
         held = self._machine.database(_stack(reach))
         counts = {table: len(rows) for table, rows in held.tables.items()}
-        return Census({"experiments": 1, "runs": 0, **counts}, held.revision, len(_told(held)))
+        sealed = {kind: len(named) for kind, named in held.sealed.items()}
+        counts = {"experiments": 1, "runs": 0, **counts}
+        return Census(counts, held.revision, len(_told(held)), sealed)
+
+    def is_in(self, data: Path) -> bool:
+        return (data / LABEL).is_file()
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         self._machine.asked("dump database")
@@ -56,12 +62,15 @@ class MemoryBackend(BackendStore):
             assert found["revision"] == revision
             held = self._machine.database(stack)
             held.tables, held.revision = found["tables"], found["revision"]
+            held.sealed = found["sealed"]
             held.passwords |= found["users"]
 
     @contextmanager
     def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
         self._machine.asked("rows out")
-        yield io.BytesIO(_moved(self._machine.database(_stack(reach)).tables, relocations))
+        held = self._machine.database(_stack(reach))
+        tables = _moved(held.tables, relocations)
+        yield io.BytesIO(json.dumps({"tables": tables, "sealed": held.sealed}).encode())
 
     def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
         self._machine.happens("settle database")
@@ -128,7 +137,7 @@ class MemoryCourier:
         assert given.read(size).startswith(b"PK"), "the courier's source comes first"
         job = json.loads(given.readline())
         verb = job.pop("verb")
-        if verb in ("rows-in", "upgrade", "gc-delete", "password-change", "password-login"):
+        if verb in _CHANGING:
             self._machine.happens(verb)
         elif verb != "settle":
             self._machine.asked(verb)
@@ -151,19 +160,20 @@ class MemoryCourier:
 
     def _settle(self, _: bytes, relocations: Pairs) -> dict[str, Any]:
         held = self._held
-        held.tables = json.loads(_moved(held.tables, relocations))
+        held.tables = _moved(held.tables, relocations)
         held.revision = held.revision and schema(self._mlflow)
         if "admin_password" in held.passwords:
             held.passwords["admin_password"] = self._stack.secrets.read("admin_password").reveal()
         return {}
 
     def _rows_in(self, rows: bytes) -> dict[str, Any]:
-        self._held.tables = json.loads(rows)
+        held, found = self._held, json.loads(rows)
+        held.tables, held.sealed = found["tables"], found["sealed"]
         return {"sent": self._digest(b"")}
 
     def _foreign_rows_out(self, _: bytes, **job: Any) -> bytes:
-        return json.dumps({"experiments": ["Default"], "runs": [job["database"] or "a folder"]}
-                          ).encode()  # fmt: skip
+        tables = {"experiments": ["Default"], "runs": [job["database"] or "a folder"]}
+        return json.dumps({"tables": tables, "sealed": {}}).encode()
 
     def _digest(self, _: bytes) -> dict[str, Any]:
         return {
@@ -200,6 +210,31 @@ class MemoryCourier:
         self._held.passwords["admin_password"] = new
         return {}
 
+    def _keys_taken(self, _: bytes, kind: str, values: list[str]) -> dict[str, Any]:
+        there = list(self._held.sealed.get(kind, {}).values())
+        return {"taken": [value in there for value in values] if there else []}
+
+    def _keys_rewrap(
+        self,
+        _: bytes,
+        known: dict[str, list[str]],
+        new: dict[str, str],
+        void: bool = False,
+    ) -> dict[str, Any]:
+        self._machine.require_no_server(self._stack, "data are encrypted anew")
+        lost: dict[str, list[str]] = {}
+        for kind, key in new.items():
+            usual = [""] if kind == "gateway" else []
+            there = self._held.sealed.get(kind, {})
+            for name, opener in list(there.items()):
+                if opener in [key, *known.get(kind, ()), *usual]:
+                    there[name] = key
+                    continue
+                lost.setdefault(kind, []).append(name)
+                if void and kind == "webhook":
+                    del there[name]
+        return {"lost": lost}
+
     def _objects_taken(self, _: bytes, bucket: str, keys: Pairs) -> dict[str, Any]:
         known = self._machine.world.knows[self._stack.owner, "objects"]
         right = [known["s3_access_key"], known["s3_secret_key"]]
@@ -213,14 +248,15 @@ def _stack(reach: Reach) -> Stack:
 
 def _told(held: Database) -> bytes:
     users = {name: held.passwords[name] for name in ("admin_password",) if name in held.passwords}
-    return json.dumps({"tables": held.tables, "revision": held.revision, "users": users}).encode()
+    return json.dumps({"tables": held.tables, "revision": held.revision, "users": users,
+                       "sealed": held.sealed}).encode()  # fmt: skip
 
 
-def _moved(tables: dict[str, list[str]], relocations: Pairs) -> bytes:
+def _moved(tables: dict[str, list[str]], relocations: Pairs) -> dict[str, list[str]]:
     def moved(place: str) -> str:
         for old, new in relocations:
             if place.startswith(f"{old}/"):
                 return new + place.removeprefix(old)
         return place
 
-    return json.dumps({t: [moved(row) for row in rows] for t, rows in tables.items()}).encode()
+    return {table: [moved(row) for row in rows] for table, rows in tables.items()}

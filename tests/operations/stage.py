@@ -74,10 +74,10 @@ class Stage:
         self.begin()
         return found
 
-    def archived(self, deployment: Deployment, name: str = "a.tar", **more: str) -> Path:
+    def archived(self, deployment: Deployment, name: str = "a.tar", passphrase: str = "") -> Path:
         """An archive of a stack, beside the home."""
         path = self.home.path.with_name(name)
-        backup(deployment, path, meter=METER, **more)
+        backup(deployment, path, meter=METER, progress=self.progress, passphrase=passphrase)
         self.begin()
         return path
 

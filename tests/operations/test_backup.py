@@ -20,7 +20,7 @@ def test_the_database_comes_before_the_artifacts_and_the_stack_runs_on(
     x = stage.deployed("scenario-5", "name=x", "workers=3", runs=2)
     stage.artifacts("x")["bucket/beside%2Fit"] = b"an object that is no artifact"
     before = stage.now()
-    about = backup(x, tmp_path / "a.tar", meter=METER)
+    about = backup(x, tmp_path / "a.tar", meter=METER, progress=stage.progress)
     assert stage.machine.story == [
         "sweep", "count rows", "measure artifacts", "dump database", "count rows",
         "dump artifacts",
@@ -52,20 +52,28 @@ def test_what_clients_log_meanwhile_is_counted_as_perhaps_there(
         def advance(self, count: int) -> None:
             """Nothing."""
 
-    assert backup(x, tmp_path / "a.tar", meter=Logging())["counts"]["runs"] == [2, 5]
+    assert backup(x, tmp_path / "a.tar", meter=Logging(), progress=stage.progress)["counts"][
+        "runs"
+    ] == [2, 5]
 
 
 @pytest.mark.usefixtures("quick_seal")
 def test_secrets_are_in_it_where_a_passphrase_is_given(stage: Stage, tmp_path: Path) -> None:
     x = stage.deployed("scenario-5", "name=x")
-    backup(x, tmp_path / "a.tar", passphrase="hush", meter=METER)
+    backup(x, tmp_path / "a.tar", passphrase="hush", meter=METER, progress=stage.progress)
     with Archive(tmp_path / "a.tar") as archive:
         sealed = archive.text("secrets.age") or b""
     word, _, values = sealed.decode().partition(" ")
     assert word == "hush"
     assert json.loads(values[::-1]) == {
         name: x.secrets.read(name).reveal()
-        for name in ("postgres_password", "s3_access_key", "s3_secret_key")
+        for name in (
+            "gateway_passphrase",
+            "postgres_password",
+            "s3_access_key",
+            "s3_secret_key",
+            "webhook_key",
+        )
     }
 
 
@@ -73,7 +81,7 @@ def test_a_file_that_is_there_is_not_overwritten(stage: Stage, tmp_path: Path) -
     x = stage.deployed("scenario-3b", "name=x")
     (tmp_path / "a.tar").write_text("mine")
     with stage.refuses(2, "there is a file of that name", "choose another with --output"):
-        backup(x, tmp_path / "a.tar", meter=METER)
+        backup(x, tmp_path / "a.tar", meter=METER, progress=stage.progress)
     assert (tmp_path / "a.tar").read_text() == "mine"
 
 
@@ -83,7 +91,7 @@ def test_no_room_is_said_before_it_begins(
     x = stage.deployed("scenario-5", "name=x", runs=1)
     no_room()
     with stage.refuses(3, "the backup needs about", "nothing was changed"):
-        backup(x, tmp_path / "not yet" / "a.tar", meter=METER)
+        backup(x, tmp_path / "not yet" / "a.tar", meter=METER, progress=stage.progress)
     assert not (tmp_path / "not yet").exists()
 
 
@@ -93,11 +101,13 @@ def test_one_that_ends_early_leaves_no_archive_and_changes_nothing(stage: Stage,
     x = stage.deployed("scenario-5", "name=x", runs=1)
     path = default_path(stage.home, "x")
     world, disk = stage.machine.keep()
-    for moment in stage.early_ends(how, lambda: backup(x, path, meter=METER)):
+    for moment in stage.early_ends(
+        how, lambda: backup(x, path, meter=METER, progress=stage.progress)
+    ):
         assert not path.exists(), moment
         there = {n: f for n, f in files(stage.home.path).items() if not n.startswith("backups")}
         assert (stage.machine.world, there) == (world, disk), moment
-        backup(x, path, meter=METER)
+        backup(x, path, meter=METER, progress=stage.progress)
         # Also where a process that was killed had begun with it.
         assert [file.name for file in path.parent.iterdir()] == [path.name]
 
@@ -106,7 +116,7 @@ def test_a_store_that_fails_is_told(stage: Stage, tmp_path: Path) -> None:
     x = stage.deployed("scenario-5", "name=x")
     stage.machine.fails("dump database", MachineError("a program in service postgres failed"))
     with pytest.raises(MachineError, match="in service postgres failed"):
-        backup(x, tmp_path / "a.tar", meter=METER)
+        backup(x, tmp_path / "a.tar", meter=METER, progress=stage.progress)
     assert [path.name for path in tmp_path.glob("*.tar")] == []
 
 

@@ -34,9 +34,11 @@ def test_a_first_deploy_makes_everything_and_proves_it(stage: Stage) -> None:
     image = stage.runtime.described(stage.home.stack("x"))[-1].program
     assert stage.machine.story == [
         "status deploying",
+        "write secret gateway_passphrase",
         "write secret postgres_password",
         "write secret s3_access_key",
         "write secret s3_secret_key",
+        "write secret webhook_key",
         "write bundle",
         "pull postgres:18.6",
         "pull chrislusf/seaweedfs:4.48",
@@ -51,7 +53,7 @@ def test_a_first_deploy_makes_everything_and_proves_it(stage: Stage) -> None:
     manifest = stage.manifest("x")
     assert (manifest.status, manifest.mlflow) == ("deployed", "3.17.2")
     assert manifest.deployed_at
-    assert any("generated postgres_password" in line for line in stage.told)
+    assert any("generated gateway_passphrase" in line for line in stage.told)
 
 
 def test_a_second_deploy_changes_nothing(stage: Stage) -> None:

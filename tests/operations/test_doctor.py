@@ -207,7 +207,7 @@ def test_usual_ports_are_looked_at_where_there_is_no_stack_yet(stage: Stage, fit
 
 
 def test_a_secret_that_others_can_read_is_a_problem(stacks: Stage) -> None:
-    assert found(stacks)["secrets, x"].told == "3 good"
+    assert found(stacks)["secrets, x"].told == "5 good"
     (stacks.home.stack("x").secrets.path / "postgres_password").chmod(0o644)
     finding = found(stacks)["secrets, x"]
     assert finding.level == "problem"
@@ -216,7 +216,7 @@ def test_a_secret_that_others_can_read_is_a_problem(stacks: Stage) -> None:
 
 
 def test_a_stack_without_secrets_is_not_told_of(stage: Stage, fit: Fit) -> None:
-    stage.deployed("scenario-3b", "name=x")
+    stage.deployed("scenario-3a", "name=x")
     assert "secrets, x" not in found(stage)
 
 

@@ -105,6 +105,17 @@ def test_what_is_no_store_of_mlflow_is_refused(
     assert "geheim" not in str(refusal.value)
 
 
+def test_a_database_that_is_in_use_is_told_from_one_that_is_none(
+    stage: Stage, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackctl.stores.sqlite._LOCK_SECONDS", 0)
+    with closing(sqlite3.connect(database)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with stage.refuses(2, "database is locked", "end what uses it"):
+            named(stage.home, None, None, f"sqlite:///{database}", None)
+    named(stage.home, None, None, f"sqlite:///{database}", None)
+
+
 # What it gives.
 
 

@@ -53,6 +53,7 @@ def test_rows_come_before_artifacts_and_both_are_compared_before_it_starts(
         "load artifacts/0/run0/artifacts/model.bin",
         "load artifacts/0/run1/artifacts/model.bin",
         "digest", "dump artifacts", "elsewhere",
+        "keys-rewrap",
         "start tracking",
         "prove",
         "status deployed",

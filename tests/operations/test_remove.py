@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
 from stackctl.operations.remove import losses, remove, remove_with_data
 from stackctl.stack import HALF_DONE
@@ -42,8 +43,10 @@ def test_what_will_be_lost_is_told(stage: Stage) -> None:
     assert told == [
         "  volume   mysql",
         f"  folder   {x.data}",
+        "  secret   gateway_passphrase",
         "  secret   mysql_password",
         "  secret   mysql_root_password",
+        "  secret   webhook_key",
     ]
     shutil.rmtree(x.data)
     assert losses(x).data is None
@@ -60,11 +63,31 @@ def test_a_folder_that_stackctl_did_not_make_is_kept(
     if how == "link":
         folder.rename(tmp_path / "real")
         folder.symlink_to(tmp_path / "real")
-    assert str(losses(x)) == f"  (kept: {folder}, which stackctl did not make)"
+    stage.database("x").sealed["gateway"] = {"openai": opener(x)}
+    assert str(losses(x)).split("\n") == [
+        f"  (kept: {folder}, which stackctl did not make)",
+        "  (kept: gateway_passphrase, webhook_key, which open what MLflow encrypted)",
+    ]
     remove_with_data(x, progress=stage.progress)
     assert (folder / "imagined").exists()
-    assert stage.told[-1] == f"kept {folder}: stackctl did not make it"
+    assert stage.told[-2] == f"kept {folder}: stackctl did not make it"
+    assert stage.told[-1].startswith(f"kept gateway_passphrase, webhook_key in {x.secrets.path}")
     assert not x.stack.folder.exists()
+    # Whoever finds the folder finds what opens what is in it.
+    again = stage.deployed("scenario-3b", "name=x", f"data={folder}")
+    assert stage.database("x").sealed["gateway"] == {"openai": opener(again)}
+
+
+def test_keys_go_with_the_data(stage: Stage) -> None:
+    x = stage.deployed("scenario-3b", "name=x", runs=1)
+    assert "  secret   gateway_passphrase" in str(losses(x))
+    remove_with_data(x, progress=stage.progress)
+    assert not x.secrets.path.exists()
+
+
+def opener(x: Deployment) -> str:
+    """What opens the API keys of a stack."""
+    return x.secrets.read("gateway_passphrase").reveal()
 
 
 @pytest.mark.parametrize("theirs", ["data/x", "data/x/below", "data", "data/z/../x", "link"])

@@ -68,6 +68,7 @@ def test_a_new_stack_is_deployed_emptied_filled_and_proved(stage: Stage, archive
         "load artifacts/0/run1/artifacts/model.bin",
         "load bucket/beside%2Fit",
         "settle database",
+        "keys-rewrap",
         "start tracking",
         "count rows",
         "prove",

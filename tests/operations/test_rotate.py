@@ -8,11 +8,12 @@ from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, NotReady, UnknownName
 from stackctl.operations.rotate import Rotated, rotate
 from stackctl.secrets.rotation import Handover, open_names
-from stackctl.stores.credentials import DatabasePassword
+from stackctl.stores.credentials import DatabasePassword, EncryptionKey
 from tests.operations.stage import Stage
 
 Values = dict[str, str]
-EVERY = ("postgres_password", "s3_access_key", "s3_secret_key", "admin_password",
+KEYS = ("webhook_key", "gateway_passphrase")
+EVERY = ("postgres_password", *KEYS, "s3_access_key", "s3_secret_key", "admin_password",
          "flask_secret_key")  # fmt: skip
 
 
@@ -31,14 +32,25 @@ def opens(stage: Stage, name: str) -> str:
     """The value that is let in."""
     if name in ("s3_access_key", "s3_secret_key"):
         return stage.machine.world.knows[stage.home.stack("x").owner, "objects"][name]
+    if name in KEYS:
+        (opener,) = stage.database("x").sealed[name.partition("_")[0]].values()
+        return opener
     return stage.database("x").passwords[name]
+
+
+def seal(stage: Stage, x: Deployment) -> None:
+    """MLflow encrypts a webhook's secret and an API key with the stack's keys."""
+    stage.database("x").sealed = {
+        name.partition("_")[0]: {"one": x.secrets.read(name).reveal()} for name in KEYS
+    }
 
 
 def proved(stage: Stage, old: Values, *names: str) -> None:
     """These have new values and no other has, each of which opens; nothing lies beside them."""
     new = values(stage)
     assert {name for name in new if new[name] != old[name]} == set(names)
-    for name in set(new) - {"flask_secret_key"}:
+    sealed = KEYS if stage.database("x").sealed else ()
+    for name in set(new) - {"flask_secret_key", *KEYS} | set(sealed):
         assert opens(stage, name) == new[name], name
     secrets = stage.home.stack("x").secrets
     assert set(secrets.names()) <= {*new, "aws_credentials"}
@@ -51,7 +63,9 @@ def proved(stage: Stage, old: Values, *names: str) -> None:
 @pytest.fixture
 def x(stage: Stage) -> Deployment:
     """A stack with a database, a bucket and a login of its own."""
-    return stage.deployed("scenario-5", "name=x", "auth=basic", runs=1)
+    found = stage.deployed("scenario-5", "name=x", "auth=basic", runs=1)
+    seal(stage, found)
+    return found
 
 
 # What goes well.
@@ -64,6 +78,8 @@ def test_every_secret_gets_a_new_value_and_the_old_ones_are_void(
     assert do(stage) == Rotated(EVERY, resumed=False, copied=False)
     assert [line for line in stage.told if line.startswith("proved")] == [
         "proved: the new value of postgres_password opens, the old one does not",
+        "proved: the new value of webhook_key opens, the old one does not",
+        "proved: the new value of gateway_passphrase opens, the old one does not",
         "proved: the new value of s3_access_key and s3_secret_key opens, the old one does not",
         "proved: the new value of admin_password opens, the old one does not",
     ]
@@ -81,7 +97,8 @@ def test_new_values_are_on_the_disk_before_anybody_is_told(stage: Stage, x: Depl
         assert story.index(f"forget secret {name}.previous") > story.index("prove")
     assert story.index("password-change") < story.index("secret postgres_password.next becomes "
                                                         "postgres_password")  # fmt: skip
-    # Those that hold connections stop first.
+    # No server encrypts meanwhile, and those that hold connections stop first.
+    assert story.index("stop tracking") < story.index("keys-rewrap")
     assert story.index("stop tracking") < story.index("stop objects") < story.index("prove")
 
 
@@ -105,7 +122,7 @@ def test_a_password_that_no_server_knows_stops_none(stage: Stage) -> None:
 def test_every_database_has_its_own(stage: Stage) -> None:
     stage.deployed("scenario-5-mysql", "name=x")
     old = values(stage)
-    names = ("mysql_password", "mysql_root_password", "s3_access_key", "s3_secret_key")
+    names = ("mysql_password", "mysql_root_password", *KEYS, "s3_access_key", "s3_secret_key")
     assert do(stage).names == names
     proved(stage, old, *names)
 
@@ -121,7 +138,7 @@ def test_clients_with_copies_of_the_keys_are_thought_of(stage: Stage) -> None:
 def test_what_is_not_stackctls_to_change_is_left_and_named(stage: Stage) -> None:
     external(stage)
     old = values(stage)
-    assert do(stage).names == ("postgres_password",)
+    assert do(stage).names == ("postgres_password", *KEYS)
     (left,) = (line for line in stage.told if line.startswith("left as they are"))
     assert "s3_access_key and s3_secret_key; the object store is external" in left
     proved_ = values(stage)
@@ -139,7 +156,7 @@ def external(stage: Stage, scenario: str = "scenario-5") -> Deployment:
 
 
 def test_a_stack_without_secrets_is_refused(stage: Stage) -> None:
-    stage.deployed("scenario-3b", "name=x")
+    stage.deployed("scenario-3a", "name=x")
     with stage.refuses(2, "this stack has no secrets"):
         do(stage)
 
@@ -161,7 +178,8 @@ def test_where_nothing_can_be_changed_that_is_said(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     external(stage)
-    monkeypatch.setattr(DatabasePassword, "foreign", ("it is managed", "ask its owner"))
+    for kind in (DatabasePassword, EncryptionKey):
+        monkeypatch.setattr(kind, "foreign", ("it is managed", "ask its owner"))
     with stage.refuses(2, "no secret of this stack can be rotated here"):
         do(stage)
 
@@ -183,6 +201,12 @@ def test_a_root_password_that_mysql_does_not_take_is_refused(stage: Stage) -> No
     stage.deployed("scenario-3b-mysql", "name=x")
     stage.database("x").passwords["mysql_root_password"] = "another"
     with stage.refuses(3, "mysql_root_password: the value in the file is refused"):
+        do(stage)
+
+
+def test_a_key_that_opens_nothing_of_what_there_is_is_refused(stage: Stage, x: Deployment) -> None:
+    stage.database("x").sealed["gateway"]["one"] = "a passphrase of before"
+    with stage.refuses(3, "gateway_passphrase: the value in the file is refused"):
         do(stage)
 
 

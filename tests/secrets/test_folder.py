@@ -18,14 +18,16 @@ from stackctl.secrets import (
     RedactingEncoder,
     Secret,
     SecretFolder,
-    generate,
     placeholders,
     redact,
 )
+from stackctl.secrets.rules import rule
+from stackctl.secrets.value import forms
 from tests.disk import full, small_disk
 
-ALL = ["admin_password", "flask_secret_key", "mysql_password", "mysql_root_password",
-       "postgres_password", "s3_access_key", "s3_secret_key"]  # fmt: skip
+ALL = ["admin_password", "flask_secret_key", "gateway_passphrase", "mysql_password",
+       "mysql_root_password", "postgres_password", "s3_access_key", "s3_secret_key",
+       "webhook_key"]  # fmt: skip
 VALUE = "hunter2-hunter2-Ω"
 
 
@@ -66,11 +68,12 @@ def tree(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_generated_value_is_url_safe_random_and_accepted(name: str, folder: SecretFolder) -> None:
-    values = {generate(name) for _ in range(200)}
+    values = {rule(name).generate() for _ in range(200)}
     assert len(values) == 200
     alphabet = 16 if name == "s3_access_key" else 64
     for value in values:
-        assert re.fullmatch(r"[A-Za-z0-9_-]+", value)
+        # Padding is a part of a Fernet key, which is in no URL.
+        assert re.fullmatch(r"[A-Za-z0-9_-]+=?", value)
         assert len(value) * math.log2(alphabet) >= 128
     put(folder, name, min(values).encode())
     assert folder.read(name).reveal() == min(values)
@@ -276,8 +279,23 @@ def test_redact_takes_the_longest_value_first() -> None:
 
 def test_values_are_those_of_every_file(folder: SecretFolder) -> None:
     folder.ensure(ALL)
-    assert sorted(folder.values()) == sorted(folder.read(name).reveal() for name in ALL)
+    given = [folder.read(name).reveal() for name in ALL]
+    # Also as they stand in an address and in a file of configparser's.
+    assert sorted(folder.values()) == sorted(form for value in given for form in forms(value))
+    assert set(given) < set(folder.values())
     assert SecretFolder(folder.path / "none").values() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("admin_password", "short"), ("webhook_key", "none"), ("other", "a\nb")]
+)
+def test_a_value_that_no_service_takes_is_not_taken(
+    folder: SecretFolder, name: str, value: str
+) -> None:
+    with pytest.raises(BadSecret) as refusal:
+        folder.take(name, value)
+    assert value not in str(refusal.value).replace("'VALUE'", "")
+    assert not folder.path.exists()
 
 
 # The type.

@@ -1,0 +1,84 @@
+"""What each secret has to be: how one is made, and which values the services that read it take."""
+
+import base64
+import binascii
+import re
+import secrets as random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+# 32 bytes: 256 bits.
+_BYTES = 32
+_KEY_CHARACTERS = re.compile(r"[A-Za-z0-9_-]{3,128}")
+
+
+def _text() -> str:
+    # Safe in a URL.
+    return random.token_urlsafe(_BYTES)
+
+
+def _fernet() -> str:
+    return base64.urlsafe_b64encode(random.token_bytes(_BYTES)).decode()
+
+
+def _anything(_value: str) -> str:
+    return ""
+
+
+def _access_key(value: str) -> str:
+    # An identifier: some clients accept no more.
+    good = _KEY_CHARACTERS.fullmatch(value)
+    return "" if good else "an S3 access key has 3 to 128 letters, digits, '_' and '-'"
+
+
+def _secret_key(value: str) -> str:
+    good = len(value) >= 8 and value.isascii()
+    return "" if good else "an S3 secret key has 8 or more ASCII characters"
+
+
+def _login(value: str) -> str:
+    # MLflow 3.17.2: mlflow/utils/validation.py, and mlflow/server/auth/__init__.py, which decodes
+    # what a client sends as ASCII.
+    good = len(value) >= 12 and value.isascii()
+    return "" if good else "MLflow's login takes 12 or more ASCII characters"
+
+
+def _fernet_key(value: str) -> str:
+    # MLflow 3.17.2, mlflow/store/model_registry/dbmodels/models.py: it does not start with another.
+    try:
+        good = len(base64.urlsafe_b64decode(value.encode("ascii"))) == _BYTES and len(value) == 44
+    except (UnicodeEncodeError, binascii.Error):
+        good = False
+    return "" if good else "a Fernet key is 32 bytes in URL-safe base64, 44 characters"
+
+
+def _passphrase(value: str) -> str:
+    return "" if len(value) >= 16 else "a passphrase that is stored has 16 or more characters"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is known of one secret.
+
+    Attributes:
+        generate: Makes a new value.
+        problem: What is wrong with a value, without the value; "" where nothing is.
+    """
+
+    generate: Callable[[], str] = _text
+    problem: Callable[[str], str] = _anything
+
+
+_RULES: Mapping[str, Rule] = {
+    "s3_access_key": Rule(lambda: random.token_hex(16), _access_key),
+    "s3_secret_key": Rule(problem=_secret_key),
+    "admin_password": Rule(problem=_login),
+    "webhook_key": Rule(_fernet, _fernet_key),
+    "gateway_passphrase": Rule(problem=_passphrase),
+}
+_ANY = Rule()
+
+
+def rule(name: str) -> Rule:
+    """What is known of the secret in a file, whether that is its own or one beside it."""
+    return _RULES.get(name.partition(".")[0], _ANY)
