@@ -170,12 +170,13 @@ def without_keys(deployed: Deployed, machine: Machine) -> None:
         kept = [line for line in path.read_text().splitlines(keepends=True)
                 if not any(key.variable in line for key in KEYS)]  # fmt: skip
         path.write_text("".join(kept))
+    # A container is not started without the files that it was made with.
+    restart(deployed, machine)
     for key in KEYS:
         (stack.secrets.path / key.secret).unlink()
     manifest = stack.require_manifest()
     others = tuple(n for n in manifest.secrets if n not in {key.secret for key in KEYS})
     stack.save(manifest.with_(keyed=False, secrets=others))
-    restart(deployed, machine)
 
 
 def restart(deployed: Deployed, machine: Machine) -> None:
