@@ -11,8 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from stackctl.archive import layout
+from stackctl.archive.about import problem
 from stackctl.archive.layout import BLOCK, CHUNK, Advance
 from stackctl.errors import BadArchive, MachineError
+from stackctl.stores import BACKENDS, BackendStore
 from stackctl.stores.base import Entry
 
 _TRAILER_SIZE = 2 * BLOCK + len(layout.END)
@@ -64,6 +66,8 @@ class Archive:
             self._trailer = self._json(self.size - _TRAILER_SIZE, layout.TRAILER)
             self._refuse_newer(self._trailer)
             self.manifest = self._json(self._trailer["manifest"], layout.MANIFEST)
+            if wrong := problem(self.manifest):
+                raise self._bad(f"{layout.MANIFEST} is malformed: {wrong}")
         except BaseException:
             self._file.close()
             raise
@@ -108,7 +112,7 @@ class Archive:
         return None
 
     def verify(self, advance: Advance = layout.ignore) -> None:
-        """Compare every byte with its checksum, and every name with what may be unpacked.
+        """Compare every byte with its checksum, and every member with what a restore can take.
 
         Args:
             advance: Told how many bytes of content were read.
@@ -117,7 +121,7 @@ class Archive:
             BadArchive: Naming the member that differs.
         """
         frame, end, count = hashlib.sha256(), 0, 0
-        listed = self._listed()
+        listed, seen, dumped = self._listed(), set[bytes](), set[str]()
         for info in self._walk():
             member = self._member(info)
             if member.name == layout.TRAILER:
@@ -131,6 +135,14 @@ class Archive:
             end = info.offset_data + info.size
             if is_listed:
                 count += 1
+                # Shorter than the names, of which there may be millions.
+                mark = hashlib.blake2b(os.fsencode(member.name), digest_size=12).digest()
+                if mark in seen:
+                    raise self._bad(f"{member.name!r} is in it twice")
+                seen.add(mark)
+                if member.section == "database" and not member.entry.folder:
+                    self._refuse_no_dump(member, self._at(info.offset_data, 64))
+                    dumped.add(member.entry.path)
                 found = {"name": member.name, "size": info.size, "sha256": digest.hexdigest()}
                 if next(listed, None) != found:
                     raise self._bad(f"{member.name!r} differs from its checksum")
@@ -139,6 +151,19 @@ class Archive:
         if end != self.size - _TRAILER_SIZE or count != self.manifest.get("members"):
             raise self._bad("members are missing")
         self._compare_trailer(frame.hexdigest())
+        if missing := set(self._backend.dumped) - dumped:
+            raise self._bad(f"'database/{min(missing)}' is missing, and so all runs")
+
+    @property
+    def _backend(self) -> BackendStore:
+        kind = str(self.manifest["backend"])
+        if kind not in BACKENDS:
+            raise self._bad(f"this stackctl knows no backend store of kind {kind!r}")
+        return BACKENDS[kind]
+
+    def _refuse_no_dump(self, member: Member, head: bytes) -> None:
+        if not self._backend.recognises(member.entry.path, head):
+            raise self._bad(f"{member.name!r} is nothing of a {self.manifest['backend']} database")
 
     def _compare_trailer(self, digest: str) -> None:
         rest = self._at(self.size - _TRAILER_SIZE, _TRAILER_SIZE)

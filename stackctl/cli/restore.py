@@ -30,6 +30,14 @@ def restore(
         bool, typer.Option("--with-secrets", help="use the secrets that the archive holds")
     ] = False,
     passphrase_file: PassphraseFile = None,
+    as_it_was: Annotated[
+        bool,
+        typer.Option(
+            "--as-it-was",
+            help="take settings from the archive too that name "
+            "addresses and images of the machine that it was made on",
+        ),
+    ] = False,
     timeout: Timeout = 180,
 ) -> None:
     """Fill a stack from an archive: a new one, which is deployed, or one that is empty.
@@ -43,7 +51,8 @@ def restore(
     from stackctl.operations.restore import restore as restore_stack
 
     with Archive(file) as archive:
-        stack = destination(archive, home(), name, flags(given, None, port, runtime))
+        chosen = flags(given, None, port, runtime)
+        stack = destination(archive, home(), name, chosen, as_it_was=as_it_was)
         words = passphrase(passphrase_file, twice=False) if with_secrets else ""
         before = default_path(home(), f"{stack.name}-before-restore") if replace else None
         with meter() as shown:

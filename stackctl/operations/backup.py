@@ -27,7 +27,7 @@ from stackctl.stores.base import Census, Entry
 FOLDER = "backups"
 SUFFIX = ".tar"
 # These are of one place, and would lead another stack to it.
-_OF_THE_PLACE = {"name", "data", "runtime"}
+OF_THE_PLACE = {"name", "data", "runtime"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def write(
         "revision": before.revision,
         "locations": locations.roots(scenario, deployment.settings, deployment.data),
         "settings": deployment.settings.model_dump(
-            mode="json", exclude_defaults=True, exclude=_OF_THE_PLACE
+            mode="json", exclude_defaults=True, exclude=OF_THE_PLACE
         ),
     }
     with writing(path, meter.advance) as writer:

@@ -2,9 +2,10 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from stackctl import scenarios, settings
 from stackctl.archive import Archive
@@ -14,7 +15,7 @@ from stackctl.machine import reserve
 from stackctl.operations.comparison import first_unequal
 from stackctl.operations.held import held
 from stackctl.operations.remove import remove_with_data
-from stackctl.operations.restore import Options, restore
+from stackctl.operations.restore import Options, kept_settings, restore
 from stackctl.progress import Meter, Progress
 from stackctl.runtimes import choice
 from stackctl.scenario import Scenario
@@ -24,6 +25,8 @@ from stackctl.stack import Home, Stack
 
 # In the folder of a stack that a drill made, which nobody else's stack has.
 _MARK = "drill"
+# A rehearsal is for nobody else.
+_HERE = ("bind=127.0.0.1", "public_hosts=", "object_store_endpoint=")
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,14 @@ class Rehearsal:
 
 
 def drill(
-    archive: Archive, home: Home, runtime: str, *, timeout: float, meter: Meter, progress: Progress
+    archive: Archive,
+    home: Home,
+    runtime: str,
+    *,
+    as_it_was: bool = False,
+    timeout: float,
+    meter: Meter,
+    progress: Progress,
 ) -> Rehearsal:
     """Restore an archive into a scratch stack of `home`, compare, and remove that.
 
@@ -50,6 +60,7 @@ def drill(
         archive: Which.
         home: Where the scratch stack is.
         runtime: As the setting of this name.
+        as_it_was: The images that the archive names are run.
         timeout: Seconds for the services to become ready.
         meter: Told how far it is.
         progress: Told what goes on.
@@ -58,7 +69,7 @@ def drill(
         UserError: The archive is bad, or a user's own stack has the scratch stack's name.
         MachineError: The restore failed, or something differs.
     """
-    with _scratch(archive, home, runtime, progress) as deployment:
+    with _scratch(archive, home, runtime, progress, as_it_was=as_it_was) as deployment:
         begin = time.monotonic()
         restore(archive, deployment, Options(timeout=timeout), meter=meter, progress=progress)
         seconds = time.monotonic() - begin
@@ -71,7 +82,7 @@ def drill(
 
 @contextmanager
 def _scratch(
-    archive: Archive, home: Home, runtime: str, progress: Progress
+    archive: Archive, home: Home, runtime: str, progress: Progress, *, as_it_was: bool
 ) -> Iterator[Deployment]:
     """A stack on free ports that exists no longer than the context."""
     about = archive.manifest
@@ -81,13 +92,14 @@ def _scratch(
             "bucket of its own there",
             hint="deploy the scenario with another bucket, and restore into that stack",
         )
+    kept = kept_settings(archive, _HERE, as_it_was=as_it_was)
     found = scenarios.load(str(about["scenario"]), home.scenarios)
     stack = home.stack(f"{str(about['stack'])[:20]}-drill")
     _take_away(stack, progress)
     try:
         with ExitStack() as ports:
             # Until the services have them.
-            effective = _settings(archive, found, stack, runtime, ports)
+            effective = _settings(kept, found, stack, runtime, ports)
         data = stack.data(effective.settings.data)
         stack.folder.mkdir(parents=True)
         # A deploy that is killed may have made the folder, and not have come to note that.
@@ -98,11 +110,14 @@ def _scratch(
 
 
 def _settings(
-    archive: Archive, found: Scenario, stack: Stack, runtime: str, ports: ExitStack
+    kept: tuple[Mapping[str, Any], str],
+    found: Scenario,
+    stack: Stack,
+    runtime: str,
+    ports: ExitStack,
 ) -> Effective:
-    kept = (archive.manifest["settings"], str(archive.path))
     first = settings.resolve(found, kept=kept, environment={})
-    flags = [f"name={stack.name}", f"runtime={runtime}", "bind=127.0.0.1", "public_hosts="]
+    flags = [f"name={stack.name}", f"runtime={runtime}", *_HERE]
     for key in PORT_SETTINGS:
         if getattr(first.settings, key) is not None:
             port = ports.enter_context(reserve()).getsockname()[1]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stackctl import locations, scenarios, settings
 from stackctl.archive import Archive, layout
@@ -18,7 +18,7 @@ from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, MachineError, UserError
 from stackctl.machine import require_room
 from stackctl.operations import keys
-from stackctl.operations.backup import backup_held
+from stackctl.operations.backup import OF_THE_PLACE, backup_held
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.held import Held, held
 from stackctl.operations.releases import refuse_older_mlflow
@@ -30,6 +30,8 @@ from stackctl.stack import Home, Manifest
 from stackctl.stores.base import Entry
 
 STATUS = "restoring"
+# What an archive says of these is of another machine: addresses, names, programs to run.
+_ASKED = ("bind", "public_hosts", "object_store_endpoint", "images")
 _HOW_TO_READ = (
     "the keys are neither in it nor in this home; where another has them, back the stack up "
     "with --with-secrets"
@@ -52,7 +54,50 @@ class Options:
     timeout: float = 180
 
 
-def destination(archive: Archive, home: Home, name: str | None, flags: Sequence[str]) -> Deployment:
+def places(archive: Archive, flags: Sequence[str] = ()) -> dict[str, str]:
+    """The settings in an archive that say where things are and what is run, and no flag says."""
+    kept, given = archive.manifest["settings"], {flag.partition("=")[0].strip() for flag in flags}
+    found = {key: kept[key] for key in _ASKED if kept.get(key)}
+    flat = {
+        f"{key}.{inner}" if inner else key: shown
+        for key, value in found.items()
+        for inner, shown in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    return {
+        key: ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        for key, value in flat.items()
+        if key not in given
+    }
+
+
+def kept_settings(
+    archive: Archive, flags: Sequence[str], *, as_it_was: bool
+) -> tuple[Mapping[str, Any], str]:
+    """What a stack made of an archive has of its settings, and where that is from.
+
+    Raises:
+        UserError: Some name places of the machine that it was made on, and nobody took them.
+    """
+    asked = places(archive, flags)
+    if asked and not as_it_was:
+        listed = ", ".join(f"{key}={value}" for key, value in asked.items())
+        raise UserError(
+            f"archive {archive.path} has settings of the machine that it was made on: {listed}",
+            hint="say each as it is to be with --set, or take them with --as-it-was; nothing was "
+            "changed",
+        )
+    kept = archive.manifest["settings"]
+    return {k: v for k, v in kept.items() if k not in OF_THE_PLACE}, str(archive.path)
+
+
+def destination(
+    archive: Archive,
+    home: Home,
+    name: str | None,
+    flags: Sequence[str],
+    *,
+    as_it_was: bool = False,
+) -> Deployment:
     """The stack that an archive goes into: one that is there, else a new one as it was.
 
     Args:
@@ -60,9 +105,10 @@ def destination(archive: Archive, home: Home, name: str | None, flags: Sequence[
         home: Where the stack is.
         name: The stack's, where it is not that of the one that was backed up.
         flags: Settings for a new one, as `key=value`.
+        as_it_was: Settings are taken too that name places of the machine that it was made on.
 
     Raises:
-        UserError: The stack is there, and has settings already.
+        UserError: The stack is there, and has settings already, or the archive's are not taken.
     """
     about = archive.manifest
     stack = home.stack(name or str(about["stack"]))
@@ -80,7 +126,7 @@ def destination(archive: Archive, home: Home, name: str | None, flags: Sequence[
         found,
         flags=[*flags, f"name={stack.name}"],
         dotenv=home.dotenv,
-        kept=(about["settings"], f"{archive.path}"),
+        kept=kept_settings(archive, flags, as_it_was=as_it_was),
     )
     return Deployment.chosen(home.stack(effective.settings.name), found, effective)
 

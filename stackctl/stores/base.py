@@ -60,9 +60,15 @@ class BackendStore:
 
     Attributes:
         kind: The word used in scenario files; `stackctl.kinds` has the facts.
+        dumped: The names of what every dump has.
     """
 
     kind: str
+    dumped: tuple[str, ...] = ()
+
+    def recognises(self, name: str, head: bytes) -> bool:
+        """An entry of a dump is one that `load` takes, as far as its first bytes tell."""
+        return True
 
     def tracking_uri(self, data: Path) -> str:
         """The URI with which a client uses this store directly, without a server."""

@@ -26,6 +26,11 @@ class MySQL(Database):
     """
 
     kind = "mysql"
+    dumped = (_TABLES, _NAME)
+
+    def recognises(self, name: str, head: bytes) -> bool:
+        """Rows, or how tables were made: each begins as JSON does."""
+        return (name in self.dumped or name.startswith(_LOGIN)) and head.startswith(b"{")
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every row, of one snapshot; those of the login are another one's."""

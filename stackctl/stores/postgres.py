@@ -15,6 +15,11 @@ class PostgreSQL(Database):
     """Runs as rows in PostgreSQL."""
 
     kind = "postgres"
+    dumped = (_NAME,)
+
+    def recognises(self, name: str, head: bytes) -> bool:
+        """What pg_dump writes in its own format."""
+        return name == _NAME and head.startswith(b"PGDMP")
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """What pg_dump writes in its own format, of one snapshot."""

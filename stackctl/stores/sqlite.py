@@ -63,6 +63,11 @@ class SQLite(Database):
     """Runs as rows in `mlruns.db`."""
 
     kind = "sqlite"
+    dumped = ("mlruns.db",)
+
+    def recognises(self, name: str, head: bytes) -> bool:
+        """A database, of MLflow or of its login."""
+        return name in _FILES and head.startswith(b"SQLite format 3\0")
 
     def tracking_uri(self, data: Path) -> str:
         """`sqlite:////…/mlruns.db`."""

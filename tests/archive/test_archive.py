@@ -7,6 +7,7 @@ import random
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,13 @@ HOSTILE = [
 ]
 
 
+ABOUT: dict[str, Any] = {
+    "stack": "s", "scenario": "scenario-1", "backend": "files", "artifacts": "folder",
+    "created": "2026-11-27T00:00:00+00:00", "mlflow": "3.17.2", "revision": "",
+    "locations": [], "settings": {}, "counts": {"runs": [1, 2]},
+}  # fmt: skip
+
+
 def add(writer: Writer, path: str, content: bytes, size: int | None = -1) -> None:
     known = len(content) if size == -1 else size
     writer.add("artifacts", Entry(path, known, modified=1.0), io.BytesIO(content))
@@ -41,7 +49,7 @@ def archive(tmp_path: Path) -> Path:
         for number, name in enumerate(HOSTILE):
             add(writer, name, bytes([number]) * number * 257)
         writer.add("artifacts", Entry("folder", folder=True), io.BytesIO())
-        writer.finish({"stack": "s"})
+        writer.finish(ABOUT)
     return path
 
 
@@ -104,7 +112,7 @@ def test_one_of_a_newer_stackctl_is_refused(
     path = tmp_path / "a.tar"
     with monkeypatch.context() as newer, writing(path) as writer:
         newer.setattr(layout, "FORMAT", layout.FORMAT + 1)
-        writer.finish({})
+        writer.finish(ABOUT)
     with pytest.raises(BadArchive, match="its format is 2, and this stackctl reads 1"):
         Archive(path)
 
@@ -117,7 +125,7 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
     path = tmp_path / "a.tar"
     with writing(path) as writer:
         add(writer, name, b"evil")
-        writer.finish({})
+        writer.finish(ABOUT)
     with Archive(path) as found:
         with pytest.raises(BadArchive, match="leads out of"):
             found.verify()
@@ -132,7 +140,7 @@ def test_a_folder_that_no_archive_has_is_refused(
     path = tmp_path / "a.tar"
     with writing(path) as writer:
         writer.text(name, b"evil")
-        writer.finish({})
+        writer.finish(ABOUT)
     with Archive(path) as found, pytest.raises(BadArchive, match="leads out of"):
         found.verify()
 
@@ -150,7 +158,7 @@ def test_a_link_is_refused(tmp_path: Path, kind: bytes, monkeypatch: pytest.Monk
     with monkeypatch.context() as patched, writing(path) as writer:
         patched.setattr(layout, "header", evil)
         add(writer, "link", b"")
-        writer.finish({})
+        writer.finish(ABOUT)
     with Archive(path) as found, pytest.raises(BadArchive, match="neither a file nor a folder"):
         found.verify()
 
@@ -160,7 +168,7 @@ def test_content_that_shrinks_or_grows_is_noted_and_breaks_nothing(tmp_path: Pat
     with writing(path) as writer:
         add(writer, "shrunk", b"12345", size=9)
         add(writer, "grown", b"12345", size=3)
-        writer.finish({})
+        writer.finish(ABOUT)
     with Archive(path) as found:
         found.verify()
         contents = [content.read() for _, content in found.section("artifacts")]
@@ -204,12 +212,12 @@ def test_a_full_disk_is_told_and_keeps_the_older_archive(tmp_path: Path) -> None
         path = disk / "a.tar"
         with writing(path) as writer:
             add(writer, "x", b"old")
-            writer.finish({})
+            writer.finish(ABOUT)
 
         def overflow() -> None:
             with writing(path) as writer:
                 add(writer, "x", bytes(100_000))
-                writer.finish({})
+                writer.finish(ABOUT)
 
         with full(disk, room=4096), pytest.raises(MachineError, match="cannot be written: "):
             overflow()
@@ -225,3 +233,101 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         Archive(path)
     with pytest.raises(MachineError, match="cannot be opened"):
         Archive(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"stack": None}, "stack: input should be a valid string"),
+        ({"stack": ""}, "stack: string should have at least 1 character"),
+        ({"settings": []}, "settings: input should be a valid dictionary"),
+        ({"locations": [1]}, "locations.0: input should be a valid string"),
+        ({"counts": {"runs": 3}}, "counts.runs: input should be a valid list"),
+        ({"counts": {"runs": [1]}}, "counts.runs: list should have at least 2 items"),
+        ({"counts": {"runs": [-1, 2]}}, "counts.runs.0: input should be greater than"),
+        ({"counts": {"runs": [2, 1]}}, "counts.runs is from 2 to 1"),
+        ({"counts": {"runs": ["1", "2"]}}, "counts.runs.0: input should be a valid integer"),
+        ({"keys": {"webhook": {}}}, "keys.webhook.rows: field required"),
+        ({"revision": 7}, "revision: input should be a valid string"),
+    ],
+)
+def test_a_manifest_of_other_types_is_named(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "a.tar"
+    with writing(path) as writer:
+        writer.finish({**ABOUT, **change})
+    with pytest.raises(BadArchive, match=f"manifest.json is malformed: {said}"):
+        Archive(path)
+
+
+@pytest.mark.parametrize("missing", sorted(ABOUT))
+def test_a_manifest_that_lacks_something_is_named(tmp_path: Path, missing: str) -> None:
+    path = tmp_path / "a.tar"
+    with writing(path) as writer:
+        writer.finish({name: value for name, value in ABOUT.items() if name != missing})
+    with pytest.raises(BadArchive, match=f"manifest.json is malformed: {missing}: field required"):
+        Archive(path)
+
+
+def test_what_a_later_stackctl_says_too_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with writing(path) as writer:
+        writer.finish({**ABOUT, "colour": "blue"})
+    with Archive(path) as found:
+        found.verify()
+
+
+def test_a_member_that_is_in_it_twice_is_refused(tmp_path: Path) -> None:
+    """Which of them is meant nobody knows: each program takes another."""
+    path = tmp_path / "a.tar"
+    with writing(path) as writer:
+        for content in (b"one", b"two"):
+            add(writer, "a/b", content)
+        writer.finish(ABOUT)
+    with Archive(path) as found, pytest.raises(BadArchive, match="'artifacts/a/b' is in it twice"):
+        found.verify()
+
+
+DUMPS = {
+    "sqlite": {"mlruns.db": b"SQLite format 3\0...", "users.db": b"SQLite format 3\0..."},
+    "postgres": {"postgres.dump": b"PGDMP..."},
+    "mysql": {"mysql.tables": b"{}", "mysql.rows": b'{"table"', "login.rows.1": b"{}"},
+}
+
+
+def dumped(path: Path, backend: str, dumps: dict[str, bytes]) -> Path:
+    with writing(path) as writer:
+        for name, content in dumps.items():
+            writer.add("database", Entry(name, len(content)), io.BytesIO(content))
+        writer.finish({**ABOUT, "backend": backend})
+    return path
+
+
+@pytest.mark.parametrize("backend", DUMPS)
+def test_a_dump_is_looked_at(tmp_path: Path, backend: str) -> None:
+    whole = DUMPS[backend]
+    with Archive(dumped(tmp_path / "a.tar", backend, whole)) as found:
+        found.verify()
+    for number, name in enumerate(whole):
+        others = {n: c for n, c in whole.items() if n != name}
+        with Archive(dumped(tmp_path / f"{number}.tar", backend, others)) as found:
+            if name in ("users.db", "login.rows.1"):  # of a login, which not every stack has
+                found.verify()
+            else:
+                with pytest.raises(BadArchive, match=f"'database/{name}' is missing"):
+                    found.verify()
+        for bad in ({**whole, name: b"text of somebody"}, {**others, "other": whole[name]}):
+            path = dumped(tmp_path / "bad.tar", backend, bad)
+            said = f"is nothing of a {backend} database"
+            with Archive(path) as found, pytest.raises(BadArchive, match=said):
+                found.verify()
+
+
+def test_a_database_that_nobody_knows_is_told(tmp_path: Path) -> None:
+    path, said = (
+        dumped(tmp_path / "a.tar", "oracle", {"x": b"x"}),
+        "no backend store of kind 'oracle'",
+    )
+    with Archive(path) as found, pytest.raises(BadArchive, match=said):
+        found.verify()

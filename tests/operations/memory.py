@@ -29,6 +29,10 @@ class MemoryBackend(BackendStore):
 
     def __init__(self, machine: Machine, real: BackendStore) -> None:
         self.kind, self._machine, self._real = real.kind, machine, real
+        self.dumped = (DUMP,)
+
+    def recognises(self, name: str, head: bytes) -> bool:
+        return name == DUMP and head.startswith(b"{")
 
     def tracking_uri(self, data: Path) -> str:
         return self._real.tracking_uri(data)

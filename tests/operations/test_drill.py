@@ -196,3 +196,20 @@ def test_a_store_that_cannot_be_used_afterwards_is_told(stage: Stage, archive: P
     with pytest.raises(NotReady, match="it does not answer"):
         rehearse(stage, archive)
     assert files(stage.home.path) == before
+
+
+def test_the_data_go_where_the_home_says_and_no_image_is_run_unasked(
+    stage: Stage, archive: Path, tmp_path: Path
+) -> None:
+    """What an archive says, somebody may have written into it."""
+    with Archive(archive) as found:
+        found.manifest["settings"] = {
+            "data": str(tmp_path / "theirs"),
+            "bind": "::",
+            "auth": "basic",
+        }
+        drill(found, stage.home, "auto", timeout=1, meter=METER, progress=stage.progress)
+        assert not (tmp_path / "theirs").exists()
+        found.manifest["settings"] = {"images": {"tracking": "theirs:1"}}
+        with stage.refuses(2, "images.tracking=theirs:1", "--as-it-was"):
+            drill(found, stage.home, "auto", timeout=1, meter=METER, progress=stage.progress)

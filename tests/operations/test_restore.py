@@ -194,6 +194,34 @@ def test_a_place_for_the_backup_that_is_taken_is_refused(
         into(stage, archive, "x", replace=tmp_path / "before.tar")
 
 
+OF_ANOTHER_MACHINE = {
+    "bind": "192.168.7.1", "auth": "basic", "public_hosts": ["srv.lan", "ml.example"],
+    "images": {"tracking": "theirs:1"}, "data": "/somewhere", "workers": 3,
+}  # fmt: skip
+
+
+def test_settings_that_name_places_are_taken_when_somebody_says_so(
+    stage: Stage, archive: Path
+) -> None:
+    with Archive(archive) as found:
+        found.manifest["settings"] = dict(OF_ANOTHER_MACHINE)
+        with stage.refuses(
+            2, "has settings of the machine that it was made on: bind=192.168.7.1, "
+            "public_hosts=srv.lan,ml.example, images.tracking=theirs:1;", "--as-it-was"
+        ):  # fmt: skip
+            destination(found, stage.home, "y", ())
+        said = ["bind=127.0.0.1", "public_hosts=", "images.tracking=mine:1"]
+        chosen = destination(found, stage.home, "y", said).settings
+        assert (chosen.bind, chosen.public_hosts, chosen.images) == (
+            "127.0.0.1", (), {"tracking": "mine:1"},
+        )  # fmt: skip
+        taken = destination(found, stage.home, "y", (), as_it_was=True).settings
+        assert (taken.bind, taken.images) == ("192.168.7.1", {"tracking": "theirs:1"})
+        for each in (chosen, taken):
+            # Where the data of a stack go, its own home says alone.
+            assert (each.data, each.auth, each.workers) == ("", "basic", 3)
+
+
 def test_settings_for_a_stack_that_is_there_are_refused(stage: Stage, archive: Path) -> None:
     with stage.refuses(2, "stack 'x' is there, and a restore keeps its settings"):
         into(stage, archive, "x", PORT)
