@@ -214,4 +214,5 @@ def until(found: Callable[[], T], *, seconds: float, what: str) -> T:
         if value := found():
             return value
         assert not patience.is_over(), f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+        # To look is work too, with what it looks at.
+        time.sleep(0.2)

@@ -41,6 +41,8 @@ class Keys:
 
     runtime: ClassVar[str]
     scenario: ClassVar[str]
+    # Two workers, as by default.
+    settings: ClassVar[tuple[str, ...]] = ()
     other: ClassVar[str]
 
     @pytest.fixture(scope="class")

@@ -172,6 +172,7 @@ class TestProxy:
     """One stack of scenario-5, deployed again with another setting."""
 
     scenario = "scenario-5"
+    settings = ()
 
     def test_client_that_sets_nothing_is_not_sent_to_the_inner_object_store(
         self, deployed: Deployed

@@ -49,6 +49,7 @@ class TestDeployed:
     """One stack of scenario-5, deployed again with other settings."""
 
     scenario = "scenario-5"
+    settings = ()
 
     @pytest.mark.matrix
     def test_changed_setting_restarts_only_what_it_changes(
