@@ -102,6 +102,7 @@ class StackOrigin:
 
     def look(self) -> Census:
         """As its database counts."""
+        self.deployment.backend.refuse_unreadable(self.deployment.data)
         return self.deployment.backend.census(self.deployment)
 
     def measure(self) -> int:
@@ -151,6 +152,7 @@ class ForeignOrigin:
 
     def look(self) -> Census:
         """A copy of it is taken to the target's schema, whatever its own is."""
+        self._store.refuse_unreadable()
         census = self._store.census()
         return replace(census, revision="")
 

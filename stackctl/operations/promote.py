@@ -172,6 +172,7 @@ def _fill(
     digests = _copy_artifacts(origin, target, meter, notes)
     meter.expect("comparing artifacts", size)
     _compare_rows(sent, target)
+    _compare_counts(census, target)
     _compare_artifacts(digests, target, meter)
     _tell_elsewhere(target, notes)
     keys.take_over(target, origin.known_keys(), notes.append)
@@ -219,6 +220,14 @@ def _copy_artifacts(
 
     target.artifacts.load(target, passing(), skip=True)
     return digests
+
+
+def _compare_counts(census: Census, target: Deployment) -> None:
+    """All that the origin counted is there: what was sent may be less than what there was."""
+    there = target.backend.census(target).counts
+    for kind, wanted in census.counts.items():
+        if (found := there.get(kind, 0)) < wanted:
+            raise _differs(f"the number of {kind.replace('_', ' ')}, {found} of {wanted},")
 
 
 def _compare_rows(sent: dict[str, Any], target: Deployment) -> None:

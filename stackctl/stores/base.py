@@ -66,6 +66,13 @@ class BackendStore:
     kind: str
     dumped: tuple[str, ...] = ()
 
+    def refuse_unreadable(self, data: Path) -> None:
+        """Everything in a data folder can be read that would be copied.
+
+        Raises:
+            UserError: Naming what cannot.
+        """
+
     def recognises(self, name: str, head: bytes) -> bool:
         """An entry of a dump is one that `load` takes, as far as its first bytes tell."""
         return True

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stackctl.courier.counting import OWN
-from stackctl.stores import sqlite, tree
+from stackctl.stores import filecheck, sqlite, tree
 from stackctl.stores.base import BackendStore, Census, Entry, Note
 from stackctl.stores.reach import Reach
 
@@ -95,6 +95,10 @@ class Files(BackendStore):
         """In the files, as YAML."""
         reach.ask("files-settle", folder=str(reach.data / "mlruns"), relocations=relocations)
 
+    def refuse_unreadable(self, data: Path) -> None:
+        """File by file."""
+        filecheck.refuse_unreadable(data / "mlruns")
+
     def keeps(self, path: str) -> bool:
         """All but artifacts."""
         return keeps(path)
@@ -121,7 +125,9 @@ def census(root: Path) -> Census:
         if kind := _KINDS.get(_shape(parts)):
             counts[kind] += 1
         elif len(parts) >= 4 and parts[2] == "metrics":
-            counts["metrics"] += path.read_bytes().count(b"\n")
+            # The same point may be written twice, and is one.
+            lines = path.read_bytes().splitlines()
+            counts["metrics"] += len({tuple(line.split()) for line in lines})
     return Census(dict(counts), "", size)
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from stackctl.courier.counting import OWN_PATTERN, encrypted, queries
 from stackctl.errors import UserError
-from stackctl.stores import files, sqlite, tree
+from stackctl.stores import filecheck, files, sqlite, tree
 from stackctl.stores.base import Census, Entry, Note
 
 # What MLflow makes for a run, and for logged models and traces (3.17.2).
@@ -64,6 +64,13 @@ class Foreign:
         """What it holds now."""
         raise NotImplementedError
 
+    def refuse_unreadable(self) -> None:
+        """Everything in it can be read that would be copied.
+
+        Raises:
+            UserError: Naming what cannot.
+        """
+
     @cached_property
     def located(self) -> list[Located]:
         """Where each experiment's artifacts are; a place of two experiments comes once."""
@@ -104,6 +111,10 @@ class Folder(Foreign):
     def census(self) -> Census:
         """As the folders tell."""
         return files.census(self.path)
+
+    def refuse_unreadable(self) -> None:
+        """File by file."""
+        filecheck.refuse_unreadable(self.path)
 
     @cached_property
     def located(self) -> list[Located]:

@@ -21,7 +21,8 @@ def folder(tmp_path: Path) -> Path:
     run = folder / "0" / RUN
     (run / "artifacts").mkdir(parents=True)
     (folder / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n")
-    (run / "meta.yaml").write_text(f"run_id: {RUN}\n")
+    of_run = f"run_id: {RUN}\nexperiment_id: '0'\nstatus: 3\nstart_time: 1\n"
+    (run / "meta.yaml").write_text(of_run)
     (run / "artifacts" / "model.bin").write_text("weights")
     return folder
 
@@ -114,6 +115,14 @@ def test_a_database_that_is_in_use_is_told_from_one_that_is_none(
         with stage.refuses(2, "database is locked", "end what uses it"):
             named(stage.home, None, None, f"sqlite:///{database}", None)
     named(stage.home, None, None, f"sqlite:///{database}", None)
+
+
+def test_a_folder_with_a_run_that_cannot_be_read_is_refused(stage: Stage, folder: Path) -> None:
+    """MLflow would leave it out, and say nothing."""
+    (folder / "0" / RUN / "meta.yaml").write_text("")
+    origin = named(stage.home, None, folder, None, None)
+    with stage.refuses(2, f"{RUN}/meta.yaml: it is empty"):
+        into(stage, origin, "scenario-5", "name=y")
 
 
 # What it gives.

@@ -52,7 +52,7 @@ def test_rows_come_before_artifacts_and_both_are_compared_before_it_starts(
         "dump artifacts",
         "load artifacts/0/run0/artifacts/model.bin",
         "load artifacts/0/run1/artifacts/model.bin",
-        "digest", "dump artifacts", "elsewhere",
+        "digest", "count rows", "dump artifacts", "elsewhere",
         "keys-rewrap",
         "start tracking",
         "prove",
