@@ -17,6 +17,8 @@ class Thing:
         name: As people know it.
         experiment: The id of its experiment.
         location: Where its artifacts are, as its row says.
+        origin: The number of an experiment in the file store that it came from, by which its folder
+            is called; "" where it kept its own.
     """
 
     kind: str
@@ -24,6 +26,12 @@ class Thing:
     name: str
     experiment: str
     location: str
+    origin: str = ""
+
+    @property
+    def marks(self) -> set[str]:
+        """A place is its own that is called by one of these."""
+        return {self.id, self.origin} - {""}
 
 
 class Belongings:
@@ -42,7 +50,7 @@ class Belongings:
             rest = unquote(rest) if root.startswith("file:") else rest
             parts = rest.strip("/").split("/")
             # A place that others share would take them along.
-            if thing.id not in parts or {"", ".", ".."} & set(parts):
+            if not thing.marks & set(parts) or {"", ".", ".."} & set(parts):
                 return None
             if not self.bucket:
                 return f"{root.removeprefix('file://')}/{'/'.join(parts)}"
@@ -75,7 +83,7 @@ class Belongings:
         elif folder.is_dir():
             shutil.rmtree(folder)
         for above in folder.parents:
-            if thing.id in above.parts and above.is_dir() and not any(above.iterdir()):
+            if thing.marks & set(above.parts) and above.is_dir() and not any(above.iterdir()):
                 above.rmdir()
 
     def _there(self, place: str) -> Path:

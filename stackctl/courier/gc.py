@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from stackctl.courier.belongings import Belongings, Thing
 from stackctl.courier.counting import OWN
 from stackctl.courier.database import uri
+from stackctl.courier.migration import origin
 from stackctl.courier.verbs import Verb
 
 _PAGE = 1000
@@ -127,7 +128,8 @@ def _find(store: Any, belongings: Belongings, before: int) -> Found:
         _sort(found, found.models, model, held, belongings)
     for experiment in experiments:
         thing = Thing("experiment", experiment.experiment_id, experiment.name,
-                      experiment.experiment_id, experiment.artifact_location)  # fmt: skip
+                      experiment.experiment_id, experiment.artifact_location,
+                      origin(experiment.tags))  # fmt: skip
         inside = _pages(store.search_runs, experiment_ids=[thing.id], filter_string="",
                         run_view_type=ViewType.ALL)  # fmt: skip
         staying = [run.info.run_id for run in inside if run.info.run_id not in found.runs]

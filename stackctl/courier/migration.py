@@ -8,7 +8,7 @@ one with a session that passes over a point it has seen. They are private names 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,16 @@ from stackctl.courier.errors import Refused
 _LARGEST = 2**31 - 1
 # In which an experiment tells its number in the file store.
 _TAG = "stackctl.origin.experiment_id"
+
+
+def origin(tags: Mapping[str, str]) -> str:
+    """The number that an experiment had in the file store that it came from, by its tags.
+
+    "" where it has its own: a number that a database could give to another one is nobody's origin,
+    whoever wrote it into the tag.
+    """
+    number = tags.get(_TAG, "")
+    return number if number.isdecimal() and int(number) > _LARGEST else ""
 
 
 @contextmanager
