@@ -3,7 +3,7 @@
 The courier of the source is one process, that of the target another, and a pipe is between them, as
 `stackctl promote` runs them. COPY reads a file that is ready in PostgreSQL's own format. Both fill
 the same empty table with its indexes, and the foreign key to runs that are there. Needs
-`stackctl[embedded]` and no daemon; PostgreSQL is that of a stack of scenario-5.
+`mlflow-stackctl[embedded]` and no daemon; PostgreSQL is that of a stack of scenario-5.
 
 The address of a database as the one argument takes that instead: an empty database of PostgreSQL.
 """

@@ -236,7 +236,7 @@ def differences(before: Bundle, after: Bundle, title: str, new_title: str) -> st
 def tool(name: str) -> str:
     """A program that the development requirements install beside Python."""
     path = Path(sys.executable).with_name(name)
-    assert path.exists(), f"{path} is missing: install stackctl[dev]"
+    assert path.exists(), f"{path} is missing: install mlflow-stackctl[dev]"
     return str(path)
 
 

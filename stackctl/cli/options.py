@@ -99,8 +99,9 @@ class Global:
 def _print_version(value: bool | None) -> None:
     if value:
         from stackctl import __version__
+        from stackctl.versions import MLFLOW
 
-        typer.echo(f"stackctl {__version__}")
+        typer.echo(f"stackctl {__version__}, MLflow {MLFLOW}")
         raise typer.Exit
 
 

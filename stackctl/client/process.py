@@ -157,7 +157,7 @@ def client(
     versions = _versions(python, wanted)
     if missing := [name for name in wanted if name not in versions]:
         pins = [f"mlflow=={MLFLOW}" if name == "mlflow" else name for name in missing]
-        extra = ["'stackctl[examples]'"]
+        extra = ["'mlflow-stackctl[examples]'"]
         raise MissingPackages(python, missing, extra if python == sys.executable else pins)
     server = readiness.server_version(deployment) or deployment.stack.require_manifest().mlflow
     # What the caller set for other servers must not lead elsewhere.

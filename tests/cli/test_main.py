@@ -11,6 +11,7 @@ import pytest
 
 import stackctl as package
 from stackctl.stack import Home, Manifest
+from stackctl.versions import MLFLOW
 from tests.bundles import NAMES, tool
 from tests.conftest import Call
 
@@ -67,7 +68,7 @@ def test_without_a_command_help_is_the_answer(stackctl: Call, words: tuple[str, 
 
 def test_version_as_a_module_and_as_a_program(stackctl_process: Call) -> None:
     answer = stackctl_process("--version")
-    assert (answer.code, answer.out) == (0, f"stackctl {package.__version__}\n")
+    assert (answer.code, answer.out) == (0, f"stackctl {package.__version__}, MLflow {MLFLOW}\n")
     program = subprocess.run(
         [tool("stackctl"), "--version"], capture_output=True, text=True, check=True
     )

@@ -97,7 +97,7 @@ def test_ci_file_installs_what_exists(path: Path) -> None:
     (wheel,) = [word for words in commands(path) for word in words if ".whl" in word]
     found = re.fullmatch(r"\$\(echo wheels/(\w+)-\*\.whl\)\[(.*)\]", wheel)
     assert found is not None
-    assert found[1] == PROJECT["name"]
+    assert found[1] == PROJECT["name"].replace("-", "_")
     assert set(found[2].split(",")) <= PROJECT["optional-dependencies"].keys()
     versions = re.findall(r"(?:python:|python-version: \")(3\.\d+)", text(path))
     classifiers = {line.rpartition(" ")[2] for line in PROJECT["classifiers"]}

@@ -89,7 +89,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = folder.glob("*.whl")
     run_uv("venv", "--quiet", "--python", sys.executable, folder / "venv")
     python = folder / "venv" / "bin" / "python"
-    wanted = f"stackctl[embedded,testing] @ {wheel.as_uri()}"
+    wanted = f"mlflow-stackctl[embedded,testing] @ {wheel.as_uri()}"
     run_uv("pip", "install", "--quiet", "--python", python, wanted)
     return python
 

@@ -34,8 +34,8 @@ _PYTHON_MODULES = ("mlflow", "supervisor", "psycopg2", "pymysql", "boto3", "cryp
 def install_command() -> str:
     """The one command that installs what is missing."""
     if importlib.util.find_spec("pip") is None and shutil.which("uv"):
-        return f"uv pip install --python {shlex.quote(sys.executable)} 'stackctl[embedded]'"
-    return f"{shlex.quote(sys.executable)} -m pip install 'stackctl[embedded]'"
+        return f"uv pip install --python {shlex.quote(sys.executable)} 'mlflow-stackctl[embedded]'"
+    return f"{shlex.quote(sys.executable)} -m pip install 'mlflow-stackctl[embedded]'"
 
 
 @cache

