@@ -231,12 +231,11 @@ def _take_over_keys(
     stack, runtime, servers = deployment.stack, deployment.runtime, deployment.scenario.servers
     running = [name for name in servers if name in wanted.observed.services]
     runtime.stop(stack, running)
-    runtime.apply(
-        stack,
-        [service for service in bundle.services if service.name not in servers],
-        [step for step in wanted.plan.services if step.name not in servers],
-        timeout=timeout, progress=progress,
-    )  # fmt: skip
+    database = [service for service in bundle.services
+                if service.name == deployment.scenario.backend_kind.service]  # fmt: skip
+    if database:
+        steps = [step for step in wanted.plan.services if step.name == database[0].name]
+        runtime.apply(stack, database, steps, timeout=timeout, progress=progress)
     begun.keys = True
     keys.take_over(deployment, keys.together(), progress)
     return tuple(service_steps(bundle.services, runtime.observe(stack)))
