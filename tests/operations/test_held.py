@@ -259,7 +259,7 @@ def test_what_the_door_says(
     """Of every command; a refusal leaves everything as it was."""
     theirs = stage.home.path.with_name("theirs")
     (theirs / "0").mkdir(parents=True)
-    (theirs / "0" / "meta.yaml").write_text("experiment_id: '0'\n")
+    (theirs / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n")
     prepared(stage, stackctl, state)
     kept = stage.machine.keep()
     found = {}
