@@ -157,7 +157,8 @@ def rewrap(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]
     with engine().begin() as connection:
         for name, wanted in job["new"].items():
             kind, usual = KINDS[name], _usual(name)
-            new = wanted or usual[0]
+            # A release before there was a gateway has nothing that it would encrypt.
+            new = wanted or next(iter(usual), "")
             keys = [new, *job["known"].get(name, ()), *usual]
             for row in kind.rows(connection):
                 content, key = _first(kind, row, keys)

@@ -145,6 +145,14 @@ def test_a_schema_without_them_has_nothing_to_do(store: Store) -> None:
     assert counts({}, NOTHING, NOTHING)["encrypted"] == {}
 
 
+def test_a_release_without_a_gateway_has_no_default_to_go_back_to(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("mlflow.utils.crypto.DEFAULT_KEK_PASSPHRASE")
+    store.run("DROP TABLE secrets")
+    assert again(known={"gateway": ["a new passphrase"]}, new={"gateway": ""}) == {}
+
+
 def test_what_is_encrypted_is_counted(store: Store) -> None:
     store.webhook("one", OLD)
     store.webhook("deleted", OLD)
