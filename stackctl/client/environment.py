@@ -117,10 +117,9 @@ def client_environment(
         # (MLflow 3.15 to 3.17). stackctl's own image does not offer them; others do.
         values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
         values["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "false"
-    hosts = [tracking_uri(scenario, settings, deployment.data), deployment.addresses.objects]
-    if deployment.addresses.artifacts:
-        hosts.append(str(deployment.addresses.artifacts))
-    values |= _past_proxies(os.environ if base is None else base, hosts)
+    addresses = deployment.addresses
+    urls = [values["MLFLOW_TRACKING_URI"], addresses.objects, str(addresses.artifacts or "")]
+    values |= _past_proxies(os.environ if base is None else base, urls)
     return ClientEnvironment(values, files, unset)
 
 
@@ -131,7 +130,7 @@ def _past_proxies(base: Mapping[str, str], urls: Iterable[str]) -> dict[str, str
     # Programs read the one or the other, and the lower case first.
     before = base.get("no_proxy") or base.get("NO_PROXY") or ""
     spared = [part.strip() for part in before.split(",") if part.strip()]
-    spared += [host for url in urls if (host := urlsplit(url).hostname) and host not in spared]
+    spared += [host for url in urls if (host := urlsplit(url).hostname)]
     return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(dict.fromkeys(spared)))
 
 

@@ -1,5 +1,8 @@
 """What is counted in a database of MLflow: queries that every kind of database takes."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 # The experiment of stackctl's own checks is nobody's data.
 OWN = "stackctl readiness "
 # What `:own` stands for in the queries.
@@ -23,16 +26,24 @@ ENCRYPTED = {
 }
 
 
-def queries(tables: set[str]) -> dict[str, str]:
-    """Those for which the schema has a table: an older one has fewer."""
+def counted(
+    tables: set[str], number: Callable[[str, Mapping[str, str]], Any]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """How many there are of each kind, and of each kind that is encrypted.
+
+    Args:
+        tables: Those of the schema: an older one has fewer, and what they hold is not counted.
+        number: Runs a query with its parameters; gives its one number.
+    """
     named = {"traces": "trace_info"}
-    return {kind: query for kind, query in COUNTED.items() if named.get(kind, kind) in tables}
-
-
-def encrypted(tables: set[str]) -> dict[str, str]:
-    """Queries for the number of what is encrypted, by its kind."""
-    return {
-        kind: f"SELECT count(*) FROM {table} WHERE {condition}"  # noqa: S608
+    there = {
+        kind: int(number(query, {"own": OWN_PATTERN}) or 0)
+        for kind, query in COUNTED.items()
+        if named.get(kind, kind) in tables
+    }
+    closed = {
+        kind: int(number(f"SELECT count(*) FROM {table} WHERE {condition}", {}) or 0)  # noqa: S608
         for kind, (table, condition) in ENCRYPTED.items()
         if table in tables
     }
+    return there, closed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import sqlalchemy as sa
 
 from stackctl.courier.copytext import escape, unescape
-from stackctl.courier.counting import OWN_PATTERN, encrypted, queries
+from stackctl.courier.counting import counted
 from stackctl.courier.errors import CourierError, first_line
 from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
 from stackctl.courier.verbs import Verb
@@ -40,14 +40,7 @@ def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
     made = engine()
     with made.connect() as connection:
         tables = set(sa.inspect(connection).get_table_names())
-        found = {
-            name: int(connection.scalar(sa.text(query), {"own": OWN_PATTERN}) or 0)
-            for name, query in queries(tables).items()
-        }
-        closed = {
-            kind: int(connection.scalar(sa.text(query)) or 0)
-            for kind, query in encrypted(tables).items()
-        }
+        found, closed = counted(tables, lambda q, own: connection.scalar(sa.text(q), own))
         size = int(connection.scalar(sa.text(_BYTES[made.dialect.name])) or 0)
         return {"counts": found, "revision": _revision(connection, tables), "bytes": size,
                 "encrypted": closed}  # fmt: skip

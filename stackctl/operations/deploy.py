@@ -1,7 +1,6 @@
 """Deploy: render, plan, start, prove; leave what was there before where that fails."""
 
 import contextlib
-import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +17,13 @@ from stackctl.operations.held import Held, admit, held
 from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
+    refuse_another_scenario,
     refuse_another_store,
     refuse_moved_artifacts,
     refuse_own_folders,
 )
 from stackctl.operations.releases import refuse_newer_mlflow, refuse_older_mlflow
+from stackctl.operations.remove import take_back_data
 from stackctl.plan import Plan, Step, plan, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
@@ -91,11 +92,9 @@ def deploy_held(door: Held, *, progress: Progress, timeout: float, check: bool =
 
 def _prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
     stack, scenario, effective = deployment.stack, deployment.scenario, deployment.effective
-    if manifest is not None and manifest.scenario != scenario.name:
-        raise UserError(
-            f"stack {stack.name!r} is of {manifest.scenario}, not of {scenario.name}",
-            hint="choose another name with --set name=NAME; its data stays where it is",
-        )
+    refuse_another_scenario(
+        manifest, scenario, "choose another name with --set name=NAME; its data stays where it is"
+    )
     refuse_older_mlflow(manifest, effective)
     refuse_newer_mlflow(manifest, scenario, effective)
     refuse_moved_artifacts(stack, scenario)
@@ -312,10 +311,7 @@ def _undo(
     fresh = frozenset(wanted.bundle.volumes) - wanted.observed.volumes
     runtime.remove(stack, lost=fresh if _never_ran(before) else frozenset())
     if wanted.data is not None and wanted.plan.makes_folder and _never_ran(before):
-        # Made moments ago, and no client was told of it yet.
-        shutil.rmtree(wanted.data, ignore_errors=True)
-        with contextlib.suppress(OSError):  # other stacks have theirs there
-            (stack.home.path / "data").rmdir()
+        take_back_data(stack, wanted.data)
     if before is not None:
         door.save(before)
         return

@@ -3,8 +3,9 @@
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from stackctl import scenarios, settings
@@ -14,7 +15,7 @@ from stackctl.errors import MachineError, UserError
 from stackctl.machine import reserve
 from stackctl.operations.comparison import first_unequal
 from stackctl.operations.held import held
-from stackctl.operations.remove import remove_with_data
+from stackctl.operations.remove import remove_with_data, take_back_data
 from stackctl.operations.restore import Options, kept_settings, restore
 from stackctl.progress import Meter, Progress
 from stackctl.runtimes import choice
@@ -143,9 +144,7 @@ def _take_away(stack: Stack, progress: Progress) -> None:
     if (manifest := stack.manifest()) is not None:
         if made and not manifest.data_created:
             # Killed before that was noted, and so before anything was started.
-            shutil.rmtree(made, ignore_errors=True)
-            with suppress(OSError):  # other stacks have theirs there
-                (stack.home.path / "data").rmdir()
+            take_back_data(stack, Path(made))
         remove_with_data(Deployment.recorded(stack), progress=progress)
     shutil.rmtree(stack.folder, ignore_errors=True)
 

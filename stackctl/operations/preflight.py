@@ -85,6 +85,23 @@ def refuse_others_files(folder: Path, bundle: Bundle) -> None:
             )
 
 
+def refuse_another_scenario(manifest: Manifest | None, scenario: Scenario, hint: str) -> None:
+    """A stack that is there stays of its scenario.
+
+    Args:
+        manifest: What is known of it; None where there is none.
+        scenario: The one that is asked for.
+        hint: What to do where it is another.
+
+    Raises:
+        UserError: It is another.
+    """
+    if manifest is not None and manifest.scenario != scenario.name:
+        raise UserError(
+            f"stack {manifest.name!r} is of {manifest.scenario}, not of {scenario.name}", hint=hint
+        )
+
+
 def refuse_another_store(
     stack: Stack,
     scenario: Scenario,

@@ -19,6 +19,7 @@ from stackctl.operations.comparison import first_unequal
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.held import Held, admit, held
 from stackctl.operations.origins import Origin
+from stackctl.operations.preflight import refuse_another_scenario
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
 from stackctl.stack import Home
@@ -74,11 +75,7 @@ def destination(origin: Origin, home: Home, scenario: str, flags: Sequence[str])
     manifest = stack.manifest()
     if manifest is None:
         return Deployment.chosen(stack, found, effective)
-    if manifest.scenario != found.name:
-        raise UserError(
-            f"stack {stack.name!r} is of {manifest.scenario}, not of {found.name}",
-            hint="choose another name with --name; nothing was changed",
-        )
+    refuse_another_scenario(manifest, found, "choose another name with --name; nothing was changed")
     return Deployment.recorded(stack)
 
 

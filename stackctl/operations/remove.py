@@ -1,5 +1,6 @@
 """Remove: services and networks go, the data stays unless its deletion was asked for by name."""
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,13 @@ def _refuse_shared_data(stack: Stack, lost: Losses) -> None:
                 f"data folder {lost.data} also holds the data of stack {other.name!r}",
                 hint="nothing was deleted; without --volumes the stack goes and the data stays",
             )
+
+
+def take_back_data(stack: Stack, data: Path) -> None:
+    """Delete a data folder that was made moments ago, of which no client was told yet."""
+    shutil.rmtree(data, ignore_errors=True)
+    with contextlib.suppress(OSError):  # other stacks have theirs there
+        (stack.home.path / "data").rmdir()
 
 
 def _remove_if_empty(folder: Path, only: Path) -> None:

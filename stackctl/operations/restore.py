@@ -57,17 +57,8 @@ class Options:
 def places(archive: Archive, flags: Sequence[str] = ()) -> dict[str, str]:
     """The settings in an archive that say where things are and what is run, and no flag says."""
     kept, given = archive.manifest["settings"], {flag.partition("=")[0].strip() for flag in flags}
-    found = {key: kept[key] for key in _ASKED if kept.get(key)}
-    flat = {
-        f"{key}.{inner}" if inner else key: shown
-        for key, value in found.items()
-        for inner, shown in (value.items() if isinstance(value, dict) else [("", value)])
-    }
-    return {
-        key: ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        for key, value in flat.items()
-        if key not in given
-    }
+    found = settings.flat({key: kept[key] for key in _ASKED if kept.get(key)})
+    return {key: settings.shown(value) for key, value in found.items() if key not in given}
 
 
 def kept_settings(

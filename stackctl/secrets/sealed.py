@@ -12,7 +12,7 @@ import json
 import re
 import secrets as random
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from stackctl.errors import MachineError, UserError
@@ -38,11 +38,7 @@ def seal(values: Mapping[str, str], passphrase: str) -> bytes:
     stanza = b"-> scrypt %s %d" % (_text(salt), _WORK)
     header = b"\n".join([_VERSION, stanza, _text(body), b"---"])
     cipher, content = _cipher(_derived(file_key, nonce, b"payload")), json.dumps(values).encode()
-    chunks = [content[at : at + _CHUNK] for at in range(0, len(content), _CHUNK)]
-    sealed = (
-        cipher.encrypt(_counted(number, len(chunks)), chunk, None)
-        for number, chunk in enumerate(chunks)
-    )
+    sealed = (cipher.encrypt(count, chunk, None) for count, chunk in _chunks(content, _CHUNK))
     return b"%s %s\n%s%s" % (header, _text(_mac(file_key, header)), nonce, b"".join(sealed))
 
 
@@ -72,13 +68,9 @@ def unseal(sealed: bytes, passphrase: str) -> dict[str, str]:
     if not hmac.compare_digest(_mac(file_key, header), _bytes(mac)):
         raise _damaged("their header was changed")
     nonce, content = sealed[found.end() :][:16], sealed[found.end() :][16:]
-    chunks = [content[at : at + _CHUNK + _TAG] for at in range(0, len(content), _CHUNK + _TAG)]
-    cipher = _cipher(_derived(file_key, nonce, b"payload"))
+    cipher, chunks = _cipher(_derived(file_key, nonce, b"payload")), _chunks(content, _CHUNK + _TAG)
     try:
-        opened = b"".join(
-            cipher.decrypt(_counted(number, len(chunks)), chunk, None)
-            for number, chunk in enumerate(chunks)
-        )
+        opened = b"".join(cipher.decrypt(count, chunk, None) for count, chunk in chunks)
         values = dict(json.loads(opened))
     except (InvalidTag, ValueError):
         raise _damaged("their content was changed") from None
@@ -115,8 +107,11 @@ def _mac(file_key: bytes, header: bytes) -> bytes:
     return hmac.digest(_derived(file_key, b"", b"header"), header, hashlib.sha256)
 
 
-def _counted(number: int, of: int) -> bytes:
-    return number.to_bytes(11, "big") + bytes([number == of - 1])
+def _chunks(content: bytes, size: int) -> Iterator[tuple[bytes, bytes]]:
+    """Each with its nonce: a count, and whether it is the last."""
+    for number, at in enumerate(range(0, len(content), size)):
+        is_last = at + size >= len(content)
+        yield number.to_bytes(11, "big") + bytes([is_last]), content[at : at + size]
 
 
 def _text(value: bytes) -> bytes:

@@ -31,15 +31,15 @@ class Effective:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(key, value, source) of every setting, nested ones as `images.postgres`."""
-        values = _flatten(self.settings.model_dump())
+        values = flat(self.settings.model_dump())
         values |= {
             f"images.{component}": values.get(f"images.{component}", image)
             for component, image in DEFAULT_IMAGES.items()
         }
-        return [(key, _shown(v), self.sources.get(key, "default")) for key, v in values.items()]
+        return [(key, shown(v), self.sources.get(key, "default")) for key, v in values.items()]
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """A value as it is written in `--set` and in .env."""
     if value is None:
         return ""
@@ -78,9 +78,9 @@ def resolve(
         _check_known(key)
         values[key], sources[key] = value, source
 
-    for key, value in _flatten(scenario.settings).items():
+    for key, value in flat(scenario.settings).items():
         put(key, value, f"scenario {scenario.name}")
-    for key, value in _flatten(kept[0]).items():
+    for key, value in flat(kept[0]).items():
         put(key, value, kept[1])
     for key, value in _dotenv(dotenv).items():
         put(key, value, f"{dotenv}")
@@ -133,14 +133,15 @@ def _check_known(key: str) -> None:
         raise UnknownName("setting", key, [f"{k}KEY" if k.endswith(".") else k for k in keys()])
 
 
-def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the keys of `--set`: nested ones as `images.postgres`."""
+    found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            flat |= {f"{key}.{inner}": v for inner, v in value.items()}
+            found |= {f"{key}.{inner}": v for inner, v in value.items()}
         else:
-            flat[key] = value
-    return flat
+            found[key] = value
+    return found
 
 
 def _nest(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pydantic import (
 from stackctl.services import PORT_SETTINGS, SERVICES
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW, OLDEST_MLFLOW, older
 
+NAME_RULE = "a name has 1 to 40 characters: a-z, 0-9 and '-', not at its ends"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 # Names of machines; an underscore is in none of a domain, and in many of a private network.
 _LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
@@ -141,7 +142,7 @@ class Settings(BaseModel):
     @classmethod
     def _name(cls, value: str) -> str:
         if not is_name(value):
-            raise ValueError("a name has 1 to 40 characters: a-z, 0-9 and '-', not at its ends")
+            raise ValueError(NAME_RULE)
         return value
 
     @field_validator("bind")

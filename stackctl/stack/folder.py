@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from stackctl.errors import Busy, MachineError, UnknownName, UserError
 from stackctl.secrets import SecretFolder
-from stackctl.settings import Settings, is_name, stored
+from stackctl.settings import NAME_RULE, Settings, is_name, stored
 from stackctl.stack.files import cannot_write, write_files
 from stackctl.stack.manifest import Manifest
 
@@ -74,10 +74,7 @@ class Home:
             UserError: No stack can have that name, which may come from an archive.
         """
         if not is_name(name):
-            raise UserError(
-                f"{name!r} is no name of a stack",
-                hint="a name has 1 to 40 characters: a-z, 0-9 and '-', not at its ends",
-            )
+            raise UserError(f"{name!r} is no name of a stack", hint=NAME_RULE)
         return Stack(self, name)
 
     def stacks(self) -> list["Stack"]:

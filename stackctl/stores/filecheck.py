@@ -4,7 +4,6 @@ MLflow leaves a run out whose `meta.yaml` it cannot read, and says so in a warni
 mlflow/store/tracking/file_store.py). Whoever copies a store has to know before.
 """
 
-import math
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -41,25 +40,30 @@ def refuse_unreadable(root: Path) -> None:
 
 def unreadable(root: Path) -> Iterator[tuple[Path, str]]:
     """Every file that is missing or says nothing, and why."""
-    for experiment in [*_folders(root), *_folders(root / ".trash")]:
-        runs = [child for child in _folders(experiment) if _is_run(child)]
-        if experiment.name == "models" and experiment.parent == root:
-            for model in _folders(experiment):
-                yield from _meta(model / "meta.yaml", (("name",),))
-                for version in _folders(model):
-                    if version.name.startswith("version-"):
-                        yield from _meta(version / "meta.yaml", (("version",),))
-            continue
-        if not runs and not (experiment / "meta.yaml").exists():
-            continue  # somebody else's
-        yield from _meta(experiment / "meta.yaml", _EXPERIMENT)
-        for run in runs:
-            yield from _meta(run / "meta.yaml", _OF_RUN)
-            yield from _metrics(run / "metrics")
-        for model in _folders(experiment / "models"):
-            yield from _meta(model / "meta.yaml", (("model_id",),))
-        for trace in _folders(experiment / "traces"):
-            yield from _meta(trace / "trace_info.yaml", ())
+    for folder in [*_folders(root), *_folders(root / ".trash")]:
+        yield from _registered(folder) if folder == root / "models" else _in_experiment(folder)
+
+
+def _registered(models: Path) -> Iterator[tuple[Path, str]]:
+    for model in _folders(models):
+        yield from _meta(model / "meta.yaml", (("name",),))
+        for version in _folders(model):
+            if version.name.startswith("version-"):
+                yield from _meta(version / "meta.yaml", (("version",),))
+
+
+def _in_experiment(experiment: Path) -> Iterator[tuple[Path, str]]:
+    runs = [child for child in _folders(experiment) if _is_run(child)]
+    if not runs and not (experiment / "meta.yaml").exists():
+        return  # somebody else's
+    yield from _meta(experiment / "meta.yaml", _EXPERIMENT)
+    for run in runs:
+        yield from _meta(run / "meta.yaml", _OF_RUN)
+        yield from _metrics(run / "metrics")
+    for model in _folders(experiment / "models"):
+        yield from _meta(model / "meta.yaml", (("model_id",),))
+    for trace in _folders(experiment / "traces"):
+        yield from _meta(trace / "trace_info.yaml", ())
 
 
 def _is_run(folder: Path) -> bool:
@@ -115,9 +119,9 @@ def _is_point(words: list[str]) -> bool:
         return False
     try:
         int(words[0])
-        _ = math.isnan(float(words[1]))
+        float(words[1])
         if len(words) > 2:
             int(words[2])
-    except (IndexError, ValueError):
+    except ValueError:
         return False
     return True

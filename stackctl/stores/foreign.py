@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from stackctl.courier.counting import OWN_PATTERN, encrypted, queries
+from stackctl.courier.counting import counted
 from stackctl.errors import UserError
 from stackctl.stores import filecheck, files, sqlite, tree
 from stackctl.stores.base import Census, Entry, Note
@@ -162,14 +162,9 @@ class SQLite(Foreign):
                     f"{self.path} is no database of MLflow: it has no table alembic_version",
                     hint="name the file that MLflow uses, which is often mlflow.db",
                 )
-            counts = {
-                kind: int(connection.execute(query, {"own": OWN_PATTERN}).fetchone()[0])
-                for kind, query in queries(tables).items()
-            }
-            closed = {
-                kind: int(connection.execute(query).fetchone()[0])
-                for kind, query in encrypted(tables).items()
-            }
+            counts, closed = counted(
+                tables, lambda query, own: connection.execute(query, own).fetchone()[0]
+            )
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return Census(counts, str(revision), self.path.stat().st_size, closed)
 

@@ -78,6 +78,15 @@ def name(stack_name: Callable[[], str]) -> str:
 
 
 @pytest.fixture
+def names(stack_name: Callable[[], str], user: User) -> Iterator[list[str]]:
+    """Names of stacks that are removed after the test."""
+    made = [stack_name() for _ in range(2)]
+    yield made
+    for name in made:
+        user.run("remove", name, "--volumes", "--confirm", name)
+
+
+@pytest.fixture
 def person(user: User, name: str) -> Iterator[User]:
     """The user, whose stack `name` is removed after the test."""
     yield user

@@ -18,22 +18,13 @@ from cryptography.fernet import Fernet
 from stackctl.kinds import KEYS
 from stackctl.scenarios import load
 from tests.contract.client import SEALED
-from tests.contract.driving import Deployed, User, free_port, until, words
+from tests.contract.driving import Deployed, free_port, until, words
 from tests.contract.machine import Machine
 from tests.contract.sealed import Sealed
 
 WHOLE = {"webhook": {"hook": SEALED["webhook"]}, "gateway": {"provider": SEALED["gateway"]}}
 # What stands in MLflow's source.
 DEFAULT = "mlflow-default-kek-passphrase-for-development-only"
-
-
-@pytest.fixture
-def names(stack_name: Callable[[], str], user: User) -> Iterator[list[str]]:
-    """Names of stacks that are removed after the test."""
-    made = [stack_name() for _ in range(2)]
-    yield made
-    for name in made:
-        user.run("remove", name, "--volumes", "--confirm", name)
 
 
 class Keys:

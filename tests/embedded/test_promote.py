@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,15 +18,6 @@ from tests.contract.machine import Machine
 CONTENT = Path(__file__).parent.parent / "contract" / "content.py"
 # The schema of MLflow 2.22.2.
 OLD_SCHEMA = "0584bdc529eb"
-
-
-@pytest.fixture
-def names(stack_name: Callable[[], str], user: User) -> Iterator[list[str]]:
-    """Names of stacks that are removed after the test."""
-    made = [stack_name() for _ in range(2)]
-    yield made
-    for name in made:
-        user.run("remove", name, "--volumes", "--confirm", name)
 
 
 def promote(user: User, scenario: str, name: str, *source: str) -> str:

@@ -108,7 +108,7 @@ class Docker:
             return os.environ["DOCKER_HOST"]
         return self.context.Host or "unix:///var/run/docker.sock"
 
-    @cached_property
+    @property
     def client(self) -> "docker.DockerClient":
         """A connection to the daemon.
 
@@ -116,6 +116,11 @@ class Docker:
             MachineError: None answers, or this user may not talk to it.
             UserError: It is on another machine.
         """
+        return self._connected[0]
+
+    @cached_property
+    def _connected(self) -> "tuple[docker.DockerClient, Mapping[str, Any]]":
+        """A connection, and what the daemon told of itself then."""
         import docker
         from docker.errors import DockerException
         from requests.exceptions import RequestException
@@ -131,7 +136,7 @@ class Docker:
         except (DockerException, RequestException, ValueError) as error:
             raise explanations.unreachable(self.endpoint, error) from error
         refuse_remote(self.endpoint, info)
-        return made
+        return made, info
 
     @cached_property
     def compose(self) -> Compose:
@@ -148,7 +153,7 @@ class Docker:
 
     @_told
     def info(self) -> dict[str, Any]:
-        """What the daemon tells of itself."""
+        """What the daemon tells of itself now."""
         return dict(self.client.info())
 
     def host(self, stack: Stack, scenario: Scenario, effective: Effective) -> Host:
@@ -159,7 +164,7 @@ class Docker:
         me = Identity.of_this_process()
         if not self._asks:
             return host_of(stack, effective, me)
-        info, compose = self.info(), ""
+        info, compose = self._connected[1], ""
         rootless = any("rootless" in option for option in info.get("SecurityOptions") or [])
         with contextlib.suppress(MachineError):  # what needs Compose says so itself
             compose = self.compose.version
