@@ -62,9 +62,10 @@ def did_you_mean(word: str, known: list[str]) -> str:
 class UnknownName(UserError):
     """Something was named that does not exist."""
 
-    def __init__(self, what: str, name: str, known: list[str]) -> None:
+    def __init__(self, what: str, name: str, known: list[str], source: str = "") -> None:
         self.name = name
-        super().__init__(f"there is no {what} {name!r}", hint=did_you_mean(name, known))
+        told = f" (from {source})" if source else ""
+        super().__init__(f"there is no {what} {name!r}{told}", hint=did_you_mean(name, known))
 
 
 class BadSetting(UserError):
@@ -74,6 +75,16 @@ class BadSetting(UserError):
         self.key = key
         shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:76]}…"
         super().__init__(f"setting {key}={shown} (from {source}): {reason}")
+
+
+class WouldOpen(UserError):
+    """A deploy would let more people reach a stack, and nobody has said that they may."""
+
+    def __init__(self, stack: str, changes: list[str]) -> None:
+        super().__init__(
+            f"this opens stack {stack!r} to more people: {'; '.join(changes)}",
+            hint="if that is meant, add --yes; nothing was changed",
+        )
 
 
 class BadScenario(UserError):

@@ -6,6 +6,7 @@ What is decided here is what a runtime then does: it looks for no differences of
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from stackctl.observed import Observed
 from stackctl.render import Bundle, Service
@@ -13,7 +14,7 @@ from stackctl.render import Bundle, Service
 _SIGNS = {
     "generate": "+", "create": "+", "write": "+", "build": "+", "pull": "+", "install": "+",
     "start": "+",
-    "change": "~", "recreate": "~", "restart": "~",
+    "open": "!", "change": "~", "recreate": "~", "restart": "~",
     "remove": "-", "delete": "-",
 }  # fmt: skip
 
@@ -44,7 +45,7 @@ class Plan:
         if not self.steps:
             return "Nothing to do: the stack is as it should be."
         made = sum(_SIGNS[step.action] == "+" for step in self.steps)
-        changed = sum(_SIGNS[step.action] == "~" for step in self.steps)
+        changed = sum(_SIGNS[step.action] in "~!" for step in self.steps)
         gone = sum(_SIGNS[step.action] == "-" for step in self.steps)
         lines = [str(step) for step in self.steps]
         return "\n".join([*lines, f"Plan: {made} to make, {changed} to change, {gone} to remove."])
@@ -58,6 +59,11 @@ class Plan:
     def rekeys(self) -> bool:
         """What MLflow encrypted in the database is encrypted anew."""
         return any(step.kind == "keys" for step in self.steps)
+
+    @property
+    def opens(self) -> tuple[Step, ...]:
+        """By what more people reach the stack than before."""
+        return tuple(step for step in self.steps if step.action == "open")
 
     @property
     def services(self) -> tuple[Step, ...]:
@@ -86,10 +92,7 @@ def plan(
         data: The data folder, where it is still to be made.
         rekeyed: Why what MLflow encrypted is to be encrypted anew; "" where it is not.
     """
-    steps = [
-        Step("change", "setting", key, f"{old or 'empty'} -> {new or 'empty'}, from {source}")
-        for key, (old, new, source) in (settings or {}).items()
-    ]
+    steps = [_setting_step(key, *change) for key, change in (settings or {}).items()]
     steps += [Step("generate", "secret", name, "it has no file") for name in missing_secrets]
     if data:
         steps.append(Step("create", "folder", data, "local stores need it"))
@@ -130,6 +133,22 @@ def diff(bundle: Bundle, files: Mapping[str, str]) -> str:
             files[name].splitlines(), [], f"a/{name}", "/dev/null", lineterm=""
         )
     return "\n".join(lines)
+
+
+def _setting_step(key: str, old: str, new: str, source: str) -> Step:
+    told = f"{old or 'empty'} -> {new or 'empty'}, from {source}"
+    if key == "auth" and new == "none":
+        return Step("open", "setting", key, f"{told}: nobody has to log in any more")
+    if key == "bind" and _wider(old, new):
+        return Step("open", "setting", key, f"{told}: other machines reach it")
+    return Step("change", "setting", key, told)
+
+
+def _wider(old: str, new: str) -> bool:
+    before, after = ip_address(old), ip_address(new)
+    if after.is_loopback or before.is_unspecified:
+        return False
+    return before.is_loopback or after.is_unspecified
 
 
 def _file_steps(bundle: Bundle, files: Mapping[str, str]) -> list[Step]:

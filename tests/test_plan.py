@@ -277,12 +277,41 @@ def test_a_setting_that_the_last_deploy_had_otherwise_is_named() -> None:
         Observed(),
         files={},
         missing_secrets=[],
-        settings={"auth": ("basic", "none", "default"), "region": ("", "eu", "--set")},
+        settings={"port": ("5000", "8080", "default"), "region": ("", "eu", "--set")},
     )
     assert [str(step) for step in found.steps[:2]] == [
-        "~ change   setting  auth  (basic -> none, from default)",
+        "~ change   setting  port  (5000 -> 8080, from default)",
         "~ change   setting  region  (empty -> eu, from --set)",
     ]
+    assert not found.opens
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new", "opens"),
+    [
+        ("auth", "basic", "none", True),
+        ("auth", "none", "basic", False),
+        ("bind", "127.0.0.1", "10.0.0.5", True),
+        ("bind", "::1", "fd00::2", True),
+        ("bind", "127.0.0.1", "0.0.0.0", True),
+        ("bind", "10.0.0.5", "0.0.0.0", True),
+        ("bind", "fd00::2", "::", True),
+        ("bind", "10.0.0.5", "10.0.0.6", False),
+        ("bind", "0.0.0.0", "::", False),
+        ("bind", "0.0.0.0", "10.0.0.5", False),
+        ("bind", "10.0.0.5", "127.0.0.1", False),
+        ("bind", "127.0.0.1", "127.0.0.2", False),
+    ],
+)
+def test_what_lets_more_people_in_is_a_step_of_its_own(
+    key: str, old: str, new: str, opens: bool
+) -> None:
+    changed = {key: (old, new, "--set")}
+    found = plan(bundle("scenario-5"), Observed(), files={}, missing_secrets=[], settings=changed)
+    step = found.steps[0]
+    assert (step.action, step.kind, step.name) == ("open" if opens else "change", "setting", key)
+    assert f"{old} -> {new}, from --set" in str(step)
+    assert found.opens == ((step,) if opens else ())
 
 
 def test_a_release_that_is_not_installed_yet_is_part_of_the_plan() -> None:

@@ -44,7 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(scenarios.scenarios)
-app.command()(config.config)
+app.add_typer(config.app, name="config")
 app.command()(render.render)
 app.command()(plan.plan)
 app.command()(deploy.deploy)

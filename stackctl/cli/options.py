@@ -1,6 +1,7 @@
 """Options that several commands share, and what they mean together."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,22 @@ def complete_stack(incomplete: str) -> Iterable[str]:
     return [s.name for s in Home.find().stacks() if s.name.startswith(incomplete)]
 
 
+def complete_wanted(incomplete: str) -> Iterable[str]:
+    """Names of scenarios and of stacks, for the shell."""
+    return [*complete_scenario(incomplete), *complete_configured(incomplete)]
+
+
+def complete_configured(incomplete: str) -> Iterable[str]:
+    """Names of stacks, also of those that are only in `stackctl.toml`, for the shell."""
+    from stackctl.errors import StackctlError
+    from stackctl.stack import Home, choices
+
+    found = set(complete_stack(incomplete))
+    with suppress(StackctlError):
+        found |= {t for t in choices.read(Home.find()).tables if t.startswith(incomplete)}
+    return sorted(found)
+
+
 def complete_setting(incomplete: str) -> Iterable[str]:
     """Keys of settings, for the shell."""
     from stackctl.settings import keys
@@ -36,9 +53,14 @@ def complete_setting(incomplete: str) -> Iterable[str]:
     return [key if key.endswith(".") else f"{key}=" for key in keys() if key.startswith(incomplete)]
 
 
-ScenarioName = Annotated[
-    str, typer.Argument(help="which scenario, see `stackctl scenarios`",
-                        autocompletion=complete_scenario, metavar="SCENARIO")
+_SCENARIO = typer.Argument(help="which scenario, see `stackctl scenarios`; or a stack",
+                           autocompletion=complete_wanted, metavar="SCENARIO")  # fmt: skip
+ScenarioName = Annotated[str, _SCENARIO]
+Wanted = Annotated[
+    str | None,
+    typer.Argument(help="which scenario, see `stackctl scenarios`, or stack; every stack of "
+                        "stackctl.toml where not given",
+                   autocompletion=complete_wanted, metavar="SCENARIO"),
 ]  # fmt: skip
 StackName = Annotated[
     str | None, typer.Argument(help="which stack; the only one where not given",
@@ -80,8 +102,8 @@ class Global:
         cls,
         home: Annotated[
             Path | None,
-            typer.Option(help="folder that holds .stackctl/, .secrets/ and .env; "
-                              "else the nearest upwards that has .stackctl/"),
+            typer.Option(help="folder that holds .stackctl/, .secrets/ and stackctl.toml; "
+                              "else the nearest upwards that has one of them"),
         ] = None,
         debug: Annotated[
             bool, typer.Option("--debug", help="show tracebacks", envvar="STACKCTL_DEBUG")
@@ -123,21 +145,44 @@ def flags(
     return [*(given or []), *(f"{k}={value}" for k, value in short.items() if value is not None)]
 
 
-def resolved(scenario: str, chosen: list[str]) -> tuple["Scenario", "Effective"]:
-    """A scenario with its effective settings."""
-    from stackctl import scenarios, settings
+def resolved(word: str, chosen: list[str]) -> tuple["Scenario", "Effective"]:
+    """A scenario, also that of a stack, with its effective settings."""
+    from stackctl import scenarios
+    from stackctl.stack import choices
 
     where = home()
+    scenario, given = choices.meant(where, word, chosen)
     found = scenarios.load(scenario, where.scenarios)
-    return found, settings.resolve(found, flags=chosen, dotenv=where.dotenv)
+    return found, choices.effective(where, found, given)
 
 
-def wanted(scenario: str, chosen: list[str]) -> "Deployment":
-    """A stack as it is to be."""
+def wanted(word: str, chosen: list[str]) -> "Deployment":
+    """A stack as it is to be, by its scenario's name or its own."""
     from stackctl.deployment import Deployment
 
-    found, effective = resolved(scenario, chosen)
+    found, effective = resolved(word, chosen)
     return Deployment.chosen(home().stack(effective.settings.name), found, effective)
+
+
+def every(word: str | None, chosen: list[str]) -> list["Deployment"]:
+    """The stack that is named, else every one of `stackctl.toml`.
+
+    Raises:
+        UserError: None is named, and there is none, or settings are.
+    """
+    from stackctl.errors import UserError
+    from stackctl.stack import choices
+
+    if word is not None:
+        return [wanted(word, chosen)]
+    names = list(choices.read(home()).tables)
+    if not names:
+        raise UserError(f"{home().settings_file} names no stack",
+                        hint="run: stackctl deploy SCENARIO, such as scenario-3b")  # fmt: skip
+    if chosen:
+        raise UserError(f"{chosen[0]} is for one stack, and none is named",
+                        hint=f"name one of {', '.join(names)}")  # fmt: skip
+    return [wanted(name, []) for name in names]
 
 
 def as_files(scenario: str, chosen: list[str], runtime: str | None = None) -> "Deployment":

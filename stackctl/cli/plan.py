@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,15 +11,19 @@ from stackctl.cli.options import (
     Name,
     Port,
     RuntimeName,
-    ScenarioName,
     Set,
+    Wanted,
+    every,
     flags,
-    wanted,
 )
+
+if TYPE_CHECKING:
+    from stackctl.deployment import Deployment
+    from stackctl.operations.prepare import Prepared
 
 
 def plan(
-    scenario: ScenarioName,
+    scenario: Wanted = None,
     given: Set = None,
     name: Name = None,
     port: Port = None,
@@ -32,24 +36,36 @@ def plan(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Print what deploy would do, and how the files would change. Changes nothing."""
+    """Print what deploy would do, and how the files would change. Changes nothing.
+
+    With no name, for every stack of `stackctl.toml`; as JSON that is a list.
+    """
     from stackctl.console import say
     from stackctl.operations.deploy import look
+
+    Global.errors_exit_1 = detailed_exitcode
+    stacks = every(scenario, flags(given, name, port, runtime))
+    plans = [(stack, look(stack)) for stack in stacks]
+    told = []
+    for stack, found in plans:
+        for line in (stack.why, *found.bundle.notes):
+            say(line if scenario else f"{stack.name}: {line}")
+        told.append(_as_data(stack, found))
+        if not as_json:
+            if not scenario:
+                typer.echo(f"{stack.name}:")
+            if found.files and told[-1]["diff"]:
+                typer.echo(f"{told[-1]['diff']}\n")
+            typer.echo(str(found.plan))
+    if as_json:
+        typer.echo(json.dumps(told[0] if scenario else told, indent=2))
+    if detailed_exitcode and any(found.plan for _, found in plans):
+        raise typer.Exit(2)
+
+
+def _as_data(stack: "Deployment", found: "Prepared") -> dict[str, object]:
     from stackctl.plan import diff
     from stackctl.secrets import redact
 
-    Global.errors_exit_1 = detailed_exitcode
-    stack = wanted(scenario, flags(given, name, port, runtime))
-    found = look(stack)
-    for line in (stack.why, *found.bundle.notes):
-        say(line)
     changes = redact(diff(found.bundle, found.files), stack.secrets.values())
-    if as_json:
-        steps = [asdict(step) for step in found.plan.steps]
-        typer.echo(json.dumps({"stack": stack.name, "steps": steps, "diff": changes}, indent=2))
-    else:
-        if found.files and changes:
-            typer.echo(f"{changes}\n")
-        typer.echo(str(found.plan))
-    if detailed_exitcode and found.plan:
-        raise typer.Exit(2)
+    return {"stack": stack.name, "steps": [asdict(s) for s in found.plan.steps], "diff": changes}

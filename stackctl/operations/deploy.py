@@ -1,48 +1,25 @@
 """Deploy: render, plan, start, prove; leave what was there before where that fails."""
 
-import contextlib
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 from stackctl.client import environment as client
 from stackctl.deployment import Deployment
-from stackctl.errors import UserError
-from stackctl.observed import Observed
+from stackctl.errors import UserError, WouldOpen
 from stackctl.operations import keys
+from stackctl.operations.deploy_undone import Begun, undone_on_failure
 from stackctl.operations.held import Held, admit, held
 from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
-    refuse_another_scenario,
-    refuse_another_store,
-    refuse_moved_artifacts,
     refuse_own_folders,
 )
-from stackctl.operations.releases import refuse_newer_mlflow, refuse_older_mlflow
-from stackctl.operations.remove import take_back_data
-from stackctl.plan import Plan, Step, plan, service_steps
+from stackctl.operations.prepare import Prepared, prepare
+from stackctl.plan import Plan, Step, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
-from stackctl.render import Bundle
-from stackctl.settings import Effective
-from stackctl.stack import Manifest, Stack, write_files
-from stackctl.stack.bundle import bundle_files, with_modes, write_bundle
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a deploy would start from and go to."""
-
-    deployment: Deployment
-    bundle: Bundle
-    observed: Observed
-    files: Mapping[str, str]
-    plan: Plan
-    data: Path | None
+from stackctl.stack import Manifest, choices
+from stackctl.stack.bundle import write_bundle
 
 
 def look(deployment: Deployment) -> Prepared:
@@ -52,11 +29,17 @@ def look(deployment: Deployment) -> Prepared:
         UserError: It would be refused: the stack is not this home's, of another scenario, or half
             done, or its names belong to somebody else.
     """
-    return _prepare(deployment, admit(deployment, new=True, stopped=True))
+    return prepare(deployment, admit(deployment, new=True, stopped=True))
 
 
 def deploy(
-    deployment: Deployment, *, progress: Progress, timeout: float, check: bool = True
+    deployment: Deployment,
+    *,
+    progress: Progress,
+    timeout: float,
+    check: bool = True,
+    save: bool = True,
+    opens: bool = False,
 ) -> Plan:
     """Make a stack what its scenario and its settings say; returns what was done.
 
@@ -65,99 +48,73 @@ def deploy(
         progress: Told what goes on, a line each time.
         timeout: Seconds for the services to become ready.
         check: Make the round trip.
+        save: Write what the user said about it into `stackctl.toml`.
+        opens: More people may reach it than before.
 
     Raises:
+        WouldOpen: They may not; nothing was changed.
         UserError: Nothing was changed.
         MachineError: What was there before is running again, or nothing is.
     """
     with held(deployment, new=True, stopped=True) as door:
-        return deploy_held(door, progress=progress, timeout=timeout, check=check)
+        return deploy_held(
+            door, progress=progress, timeout=timeout, check=check, save=save, opens=opens
+        )
 
 
-def deploy_held(door: Held, *, progress: Progress, timeout: float, check: bool = True) -> Plan:
+def deploy_held(
+    door: Held,
+    *,
+    progress: Progress,
+    timeout: float,
+    check: bool = True,
+    save: bool = True,
+    opens: bool = False,
+) -> Plan:
     """As `deploy`, for a caller who holds the stack."""
-    deployment = door.deployment
-    wanted = _prepare(deployment, door.known)
+    deployment, before = door.deployment, door.known
+    wanted = prepare(deployment, before)
     _refuse_what_cannot_work(wanted)
+    if wanted.plan.opens and not opens:
+        raise WouldOpen(deployment.name, [f"{s.name} {s.cause}" for s in wanted.plan.opens])
+    chosen = _to_file(deployment, before, save=save)
     if wanted.plan:
         _carry_out(door, wanted, progress=progress, timeout=timeout, check=check)
-        return wanted.plan
-    deployment.start(timeout, progress)
-    if check:
-        readiness.prove(deployment, progress)
-    if door.manifest.status != "deployed":
-        _save_as_deployed(door, door.manifest)
+    else:
+        deployment.start(timeout, progress)
+        if check:
+            readiness.prove(deployment, progress)
+    if chosen is not None:
+        written = choices.save(deployment.stack, deployment.scenario.name, chosen)
+        progress(f"kept in {deployment.stack.home.settings_file}: {written}")
+    manifest = door.manifest
+    if wanted.plan or manifest.status != "deployed":
+        _save_as_deployed(door, manifest)
+    elif not manifest.filed:
+        door.save(manifest.with_(filed=True))
     return wanted.plan
 
 
-def _prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
-    stack, scenario, effective = deployment.stack, deployment.scenario, deployment.effective
-    refuse_another_scenario(
-        manifest, scenario, "choose another name with --set name=NAME; its data stays where it is"
-    )
-    refuse_older_mlflow(manifest, effective)
-    refuse_newer_mlflow(manifest, scenario, effective)
-    refuse_moved_artifacts(stack, scenario)
-    changed = _changed_settings(stack, manifest, effective)
-    volumes_in_data = deployment.host.volumes_in_data
-    refuse_another_store(stack, scenario, changed, volumes_in_data=volumes_in_data)
-    bundle = deployment.render()
-    deployment.runtime.refuse_foreign(stack, bundle)
-    observed = deployment.runtime.observe(stack, bundle)
-    uses_data = scenario.uses_data_folder or volumes_in_data
-    data = deployment.data if uses_data else None
-    files = bundle_files(stack)
-    missing = [state.name for state in stack.secrets.states(list(bundle.secrets))
-               if not state.present]  # fmt: skip
-    return Prepared(
-        deployment=deployment,
-        bundle=bundle,
-        observed=observed,
-        files=files,
-        data=data,
-        plan=plan(
-            bundle,
-            observed,
-            files=files,
-            missing_secrets=missing,
-            settings=changed,
-            data=str(data) if data is not None and not data.exists() else "",
-            rekeyed=_strangers_keys(deployment, manifest, observed, missing),
-        ),
-    )
+def _to_file(
+    deployment: Deployment, before: Manifest | None, *, save: bool
+) -> dict[str, Any] | None:
+    """What of the user's choices is to be written down after a deploy; None: nothing.
 
-
-def _strangers_keys(
-    deployment: Deployment, manifest: Manifest | None, observed: Observed, missing: Sequence[str]
-) -> str:
-    """Why what MLflow encrypted in the database is not encrypted with the stack's own keys.
-
-    "" where it is, or there is no database yet.
+    Raises:
+        UserError: It is something, and could not be written.
     """
-    kind = deployment.scenario.backend_kind
-    there = (deployment.backend.is_in(deployment.data) if kind.local
-             else kind.service in observed.volumes)  # fmt: skip
-    if not kind.keys or not there:
-        return ""
-    if manifest is None or not manifest.keyed:
-        return "MLflow alone takes one that stands in its source, and others that it forgets"
-    gone = [key.secret for key in kind.keys if key.secret in missing]
-    return f"{' and '.join(gone)} had to be made anew" if gone else ""
-
-
-def _changed_settings(
-    stack: Stack, manifest: Manifest | None, effective: Effective
-) -> dict[str, tuple[str, str, str]]:
-    """Settings that were others in the last deploy: what was a flag then is not remembered."""
-    if manifest is None or not manifest.deployed_at:
-        return {}
-    before = {key: value for key, value, _ in Effective(stack.settings(manifest), {}).rows()}
-    return {
-        key: (before.get(key, ""), value, source)
-        for key, value, source in effective.rows()
-        # Where the stack is, it stays: `auto` is no other place.
-        if key != "runtime" and before.get(key, "") != value
-    }
+    stack, scenario = deployment.stack, deployment.scenario
+    if save:
+        found = choices.to_save(stack, scenario, deployment.effective)
+    elif before is not None and before.deployed_at and not before.filed:
+        # They alone know what was chosen earlier, and are about to be replaced.
+        found = choices.chosen(scenario, before.settings)
+    else:
+        return None
+    if not found and choices.has(stack):
+        return None
+    choices.refuse_read_only(stack.home)
+    return found
 
 
 def _refuse_what_cannot_work(wanted: Prepared) -> None:
@@ -189,7 +146,7 @@ def _carry_out(
     stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
     before = door.known
     manifest = _manifest(wanted, before)
-    with _undone_on_failure(door, wanted, before, stack.secrets.names(), progress) as begun:
+    with undone_on_failure(door, wanted, before, stack.secrets.names(), progress) as begun:
         door.save(manifest)
         for note in bundle.notes:
             progress(note)
@@ -219,11 +176,10 @@ def _carry_out(
         runtime.apply(stack, bundle.services, steps, timeout=timeout, progress=progress)
         if check:
             readiness.prove(deployment, progress)
-    _save_as_deployed(door, manifest)
 
 
 def _take_over_keys(
-    wanted: Prepared, begun: "_Begun", timeout: float, progress: Progress
+    wanted: Prepared, begun: Begun, timeout: float, progress: Progress
 ) -> tuple[Step, ...]:
     """Encrypt anew what MLflow encrypted, with no server there; returns the steps that are left."""
     deployment, bundle = wanted.deployment, wanted.bundle
@@ -248,98 +204,7 @@ def _save_as_deployed(door: Held, manifest: Manifest) -> None:
         # With a login 2.22 tells it to nobody else.
         version = settings.mlflow_version
     door.save(manifest.with_(status="deployed", mlflow=version or manifest.mlflow,
-                             deployed_at=now))  # fmt: skip
-
-
-@dataclass
-class _Begun:
-    """What a deploy came to that has to be undone by name.
-
-    Attributes:
-        keys: What MLflow encrypted may be encrypted with the stack's own keys by now.
-    """
-
-    keys: bool = False
-
-
-@contextlib.contextmanager
-def _undone_on_failure(
-    door: Held,
-    wanted: Prepared,
-    before: Manifest | None,
-    secrets: list[str],
-    progress: Progress,
-) -> Iterator[_Begun]:
-    """What ran before runs again, or nothing does; Ctrl-C is a failure like any other."""
-    begun = _Begun()
-    try:
-        yield begun
-    except BaseException:
-        with uninterrupted():
-            try:
-                _undo(door, wanted, begun, before, secrets, progress)
-            except Exception as error:  # the first failure is the one to raise
-                name = wanted.deployment.scenario.name
-                progress(f"that failed too: {error}; run: stackctl deploy {name}")
-        raise
-
-
-def _undo(
-    door: Held,
-    wanted: Prepared,
-    begun: _Begun,
-    before: Manifest | None,
-    secrets: list[str],
-    progress: Progress,
-) -> None:
-    stack, runtime = wanted.deployment.stack, wanted.deployment.runtime
-    ran = any(state.state == "running" for state in wanted.observed.services.values())
-    if begun.keys and not (before and before.keyed):
-        # What comes next has no keys of its own, or may forget these.
-        runtime.stop(stack, wanted.deployment.scenario.servers)
-        keys.give_back(wanted.deployment)
-    if ran and wanted.files:
-        progress("putting back what ran before")
-        write_files(stack.bundle, with_modes(wanted.files))
-        if before is not None:
-            door.save(before)
-        described = runtime.described(stack)
-        steps = service_steps(described, runtime.observe(stack))
-        runtime.apply(stack, described, steps, timeout=None, progress=progress)
-        return
-    progress("taking away what was started")
-    fresh = frozenset(wanted.bundle.volumes) - wanted.observed.volumes
-    runtime.remove(stack, lost=fresh if _never_ran(before) else frozenset())
-    if wanted.data is not None and wanted.plan.makes_folder and _never_ran(before):
-        take_back_data(stack, wanted.data)
-    if before is not None:
-        door.save(before)
-        return
-    for name in set(stack.secrets.names()) - set(secrets):
-        stack.secrets.forget(name)
-    if not stack.secrets.names():
-        # Ended before the first was written.
-        stack.secrets.delete()
-    door.forget()
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let a second Ctrl-C wait until what is going on has ended."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    handlers = [signal.signal(number, signal.SIG_IGN) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, handlers, strict=True):
-            signal.signal(number, handler)
-
-
-def _never_ran(before: Manifest | None) -> bool:
-    return before is None or not before.deployed_at
+                             deployed_at=now, filed=True))  # fmt: skip
 
 
 def _manifest(wanted: Prepared, before: Manifest | None) -> Manifest:
@@ -363,4 +228,5 @@ def _manifest(wanted: Prepared, before: Manifest | None) -> Manifest:
         kept=deployment.host.kept,
         # Until it is carried out, where there is something to encrypt anew.
         keyed=not wanted.plan.rekeys,
+        filed=before.filed if before else False,
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from stackctl import scenarios, settings
+from stackctl import scenarios
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
 from stackctl.operations import keys
@@ -22,7 +22,7 @@ from stackctl.operations.origins import Origin
 from stackctl.operations.preflight import refuse_another_scenario
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
-from stackctl.stack import Home
+from stackctl.stack import Home, choices
 from stackctl.stores.base import Census, Entry
 
 STATUS = "promoting"
@@ -65,7 +65,7 @@ def destination(origin: Origin, home: Home, scenario: str, flags: Sequence[str])
         UserError: It is the origin itself, or there already and of another scenario.
     """
     found = scenarios.load(scenario, home.scenarios)
-    effective = settings.resolve(found, flags=flags, dotenv=home.dotenv)
+    effective = choices.effective(home, found, flags)
     stack = home.stack(effective.settings.name)
     if origin.is_stack(stack):
         raise UserError(

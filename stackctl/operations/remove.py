@@ -9,7 +9,7 @@ from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
 from stackctl.operations.held import held
 from stackctl.progress import Progress
-from stackctl.stack import HALF_DONE, Stack
+from stackctl.stack import HALF_DONE, Stack, choices
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,9 @@ def remove_with_data(deployment: Deployment, *, progress: Progress) -> None:
             ) from error
         door.forget()
     progress(f"removed {stack.name} with its data")
+    if choices.has(stack):
+        progress(f"kept its settings in {stack.home.settings_file}; to take them out, run: "
+                 f"stackctl config unset {stack.name} --all")  # fmt: skip
     if lost.kept_data:
         progress(f"kept {lost.kept_data}: stackctl did not make it")
     if lost.kept_keys:

@@ -26,7 +26,7 @@ from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
 from stackctl.secrets import SecretFolder
 from stackctl.secrets.sealed import unseal
-from stackctl.stack import Home, Manifest
+from stackctl.stack import Home, Manifest, choices
 from stackctl.stores.base import Entry
 
 STATUS = "restoring"
@@ -47,11 +47,13 @@ class Options:
             stack that holds something.
         passphrase: Opens the secrets in the archive, for a stack that has none yet.
         timeout: Seconds for the services to become ready.
+        save: Write what was chosen about a new stack into `stackctl.toml`.
     """
 
     replace: Path | None = None
     passphrase: str = ""
     timeout: float = 180
+    save: bool = True
 
 
 def places(archive: Archive, flags: Sequence[str] = ()) -> dict[str, str]:
@@ -113,12 +115,8 @@ def destination(
             )
         return Deployment.recorded(stack)
     found = scenarios.load(str(about["scenario"]), home.scenarios)
-    effective = settings.resolve(
-        found,
-        flags=[*flags, f"name={stack.name}"],
-        dotenv=home.dotenv,
-        kept=kept_settings(archive, flags, as_it_was=as_it_was),
-    )
+    kept = kept_settings(archive, [*flags, *choices.told(stack)], as_it_was=as_it_was)
+    effective = choices.effective(home, found, [*flags, f"name={stack.name}"], kept=kept)
     return Deployment.chosen(home.stack(effective.settings.name), found, effective)
 
 
@@ -151,7 +149,7 @@ def restore(
         if before is None or not before.deployed_at:
             _refuse_without_room(archive, deployment)
             with _taken(deployment.secrets, secrets):
-                deploy_held(door, progress=progress, timeout=options.timeout)
+                deploy_held(door, progress=progress, timeout=options.timeout, save=options.save)
         if before is None or before.status != STATUS:
             # A new stack may have found data too: a folder, a volume or a bucket of the name.
             _make_way(door, options, meter, progress)

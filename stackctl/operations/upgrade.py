@@ -20,14 +20,14 @@ from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, StackctlError, Undone, UserError
 from stackctl.machine import require_room
 from stackctl.operations import backup, keys, upgrade_undone
-from stackctl.operations.deploy import uninterrupted
+from stackctl.operations.deploy_undone import uninterrupted
 from stackctl.operations.held import Held, held
 from stackctl.operations.releases import refuse_another_major, refuse_no_upgrade
 from stackctl.operations.restore import compare_counts
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
 from stackctl.render import Bundle
-from stackctl.stack import Manifest, Stack
+from stackctl.stack import Manifest, Stack, choices
 from stackctl.stack.bundle import write_bundle
 from stackctl.stores.base import Census
 
@@ -154,6 +154,7 @@ def upgrade(
             door.save(manifest.with_(status=STATUS, upgrade={"to": after}))
             with _undone_on_failure(door, target, options, meter, progress):
                 counts = _carry_out(door, target, bundle, options, meter, progress)
+        choices.save_release(target.stack, target.settings)
         _save_as_deployed(door, target, manifest, bundle)
         _clear(stack)
         return Upgrade(before, after, counts, ("done",))

@@ -1,17 +1,34 @@
 """The settings of a stack: what there is to choose, and where each value comes from."""
 
-from stackctl.settings.layers import Effective, dotenv_quoted, flat, resolve, shown, stored
+from stackctl.settings.file import SETTINGS_FILE, SettingsFile, Table
+from stackctl.settings.layers import (
+    Effective,
+    Kept,
+    dotenv_quoted,
+    flat,
+    pairs,
+    resolve,
+    shown,
+    stored,
+    unlike,
+)
 from stackctl.settings.model import NAME_RULE, Settings, is_name, keys
 
 __all__ = [
     "NAME_RULE",
+    "SETTINGS_FILE",
     "Effective",
+    "Kept",
     "Settings",
+    "SettingsFile",
+    "Table",
     "dotenv_quoted",
     "flat",
     "is_name",
     "keys",
+    "pairs",
     "resolve",
     "shown",
     "stored",
+    "unlike",
 ]

@@ -1,8 +1,11 @@
-"""Where each setting's value comes from: flags > environment > .env > scenario file > default."""
+"""Where each setting's value comes from.
+
+Flags > environment > stackctl.toml > .env > scenario file > default.
+"""
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +25,23 @@ PROGRAM_VARIABLES = (
 )  # fmt: skip
 
 
+Kept = tuple[Mapping[str, Any], str]
+_NOTHING: Kept = ({}, "")
+
+
 @dataclass(frozen=True)
 class Effective:
-    """Validated settings, and where each value came from."""
+    """Validated settings, and where each value came from.
+
+    Attributes:
+        settings: What applies.
+        sources: Where each value came from that is no default.
+        said: The settings that the user said for this stack: with flags, or the last time.
+    """
 
     settings: Settings
     sources: Mapping[str, str]
+    said: frozenset[str] = frozenset()
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(key, value, source) of every setting, nested ones as `images.postgres`."""
@@ -54,7 +68,8 @@ def resolve(
     flags: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     dotenv: Path | None = None,
-    kept: tuple[Mapping[str, Any], str] = ({}, ""),
+    kept: Kept = _NOTHING,
+    told: Callable[[str], Kept] = lambda _name: _NOTHING,
     given_by: str = "--set",
 ) -> Effective:
     """The effective settings of `scenario`.
@@ -64,41 +79,50 @@ def resolve(
         flags: `key=value` pairs of `--set` and its short forms; the last one wins.
         environment: `STACKCTL_*` variables; the process's own where None.
         dotenv: A `.env` file, which need not exist.
-        kept: Settings of an earlier deploy, which give the next layer, and where they are from.
+        kept: All settings of an earlier deploy, which give the next layer, and where they are from.
+        told: What was told of the stack of a name, above `dotenv`, and where.
         given_by: What the user wrote that became `flags`.
 
     Raises:
         UnknownName: A key that is no setting; the error names the nearest.
         BadSetting: A value that is refused, with the layer that it came from.
     """
+    surroundings = _variables(os.environ if environment is None else environment)
+    below = [(flat(scenario.settings), f"scenario {scenario.name}"), (flat(kept[0]), kept[1]),
+             (_dotenv(dotenv), f"{dotenv}")]  # fmt: skip
+    above = [
+        *(({key: value}, f"environment {PREFIX}{key.upper().replace('.', '__')}")
+          for key, value in surroundings.items()),
+        (pairs(flags), given_by),
+    ]  # fmt: skip
+    names = [found["name"] for found, _ in (*below, *above) if "name" in found]
+    of_stack = told(str(names[-1]) if names else scenario.name)
+
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-
-    def put(key: str, value: Any, source: str) -> None:
-        _check_known(key)
-        values[key], sources[key] = value, source
-
-    for key, value in flat(scenario.settings).items():
-        put(key, value, f"scenario {scenario.name}")
-    for key, value in flat(kept[0]).items():
-        put(key, value, kept[1])
-    for key, value in _dotenv(dotenv).items():
-        put(key, value, f"{dotenv}")
-    for key, value in _variables(os.environ if environment is None else environment).items():
-        put(key, value, f"environment {PREFIX}{key.upper().replace('.', '__')}")
-    for pair in flags:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"--set {pair!r} has no '='", hint="write --set key=value")
-        put(key.strip(), value, given_by)
-
+    for found, source in (*below, of_stack, *above):
+        for key, value in found.items():
+            _check_known(key, source)
+            values[key], sources[key] = value, source
     values.setdefault("name", scenario.name)
     sources.setdefault("name", f"scenario {scenario.name}")
     try:
         settings = Settings(**_nest(values))
     except ValidationError as error:
         raise _bad_setting(error, values, sources) from error
-    return Effective(settings, sources)
+    chosen = unlike(scenario, kept[0]) if kept[0] else {}
+    said = {
+        key for key, source in sources.items()
+        if source in (of_stack[1], given_by) or (source == kept[1] and key in chosen)
+    }  # fmt: skip
+    return Effective(settings, sources, frozenset(said - {"name"}))
+
+
+def unlike(scenario: Scenario, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of all settings of an earlier deploy that its scenario would not give by itself."""
+    usual = flat(resolve(scenario, environment={}).settings.model_dump(mode="json"))
+    return {key: value for key, value in flat(settings).items()
+            if key != "name" and value != usual.get(key)}  # fmt: skip
 
 
 def stored(values: Mapping[str, Any], where: str) -> Settings:
@@ -127,10 +151,26 @@ def dotenv_quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _check_known(key: str) -> None:
+def pairs(flags: Sequence[str]) -> dict[str, str]:
+    """`key=value` each; of two for the same key the last one wins.
+
+    Raises:
+        UserError: One has no `=`.
+    """
+    found = {}
+    for flag in flags:
+        key, equals, value = flag.partition("=")
+        if not equals:
+            raise UserError(f"{flag!r} has no '='", hint="write KEY=VALUE, such as port=8080")
+        found[key.strip()] = value
+    return found
+
+
+def _check_known(key: str, source: str) -> None:
     table, dot, _ = key.partition(".")
     if key not in keys() and not (dot and f"{table}." in keys()):
-        raise UnknownName("setting", key, [f"{k}KEY" if k.endswith(".") else k for k in keys()])
+        known = [f"{k}KEY" if k.endswith(".") else k for k in keys()]
+        raise UnknownName("setting", key, known, source)
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:

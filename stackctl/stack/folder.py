@@ -1,8 +1,9 @@
 """A deployed scenario: its name, its folders, its lock and its manifest.
 
 Everything stackctl keeps lies below one *home* folder, by default the nearest folder upwards
-that holds `.stackctl/`, else the current one:
+that holds `.stackctl/` or `stackctl.toml`, else the current one:
 
+    stackctl.toml                  what was chosen about each stack
     .stackctl/NAME/bundle/         the rendered files
     .stackctl/NAME/manifest.json   what was deployed
     .stackctl/NAME/lock            held while a command changes the stack
@@ -26,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from stackctl.errors import Busy, MachineError, UnknownName, UserError
 from stackctl.secrets import SecretFolder
-from stackctl.settings import NAME_RULE, Settings, is_name, stored
+from stackctl.settings import NAME_RULE, SETTINGS_FILE, Settings, is_name, stored
 from stackctl.stack.files import cannot_write, write_files
 from stackctl.stack.manifest import Manifest
 
@@ -41,7 +42,7 @@ class Home:
 
     @classmethod
     def find(cls, given: Path | None = None) -> "Home":
-        """The folder given, else `$STACKCTL_HOME`, else the nearest that holds `.stackctl/`."""
+        """The folder given, else `$STACKCTL_HOME`, else the nearest upwards that is one."""
         named = given or (Path(value) if (value := os.environ.get("STACKCTL_HOME")) else None)
         if named is not None:
             if not named.is_dir():
@@ -51,9 +52,9 @@ class Home:
             return cls(named.resolve())
         here = Path.cwd()
         for folder in (here, *here.parents):
-            state = folder / STATE_FOLDER
+            signs = (folder / STATE_FOLDER, folder / SETTINGS_FILE)
             # Somebody else's, below /tmp for example, must not say what is deleted here.
-            if state.is_dir() and state.stat().st_uid == os.geteuid():
+            if any(sign.exists() and sign.stat().st_uid == os.geteuid() for sign in signs):
                 return cls(folder)
         return cls(here)
 
@@ -64,8 +65,13 @@ class Home:
 
     @property
     def dotenv(self) -> Path:
-        """The user's settings file."""
+        """The user's settings for every stack."""
         return self.path / ".env"
+
+    @property
+    def settings_file(self) -> Path:
+        """What was chosen about each stack."""
+        return self.path / SETTINGS_FILE
 
     def stack(self, name: str) -> "Stack":
         """The stack `name`, deployed or not.

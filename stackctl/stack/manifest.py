@@ -30,6 +30,7 @@ class Manifest:
         upgrade: While the stack is `upgrading`: the release that is to come, as `to`, and the
             `archive` of what was there before, once it is whole.
         keyed: What MLflow encrypts in the stack's database, it encrypts with the stack's own keys.
+        filed: What was chosen about the stack is in `stackctl.toml`, or is meant not to be.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Manifest:
     kept: Mapping[str, Any] = field(default_factory=dict)
     upgrade: Mapping[str, str] = field(default_factory=dict)
     keyed: bool = False
+    filed: bool = False
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:

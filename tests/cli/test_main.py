@@ -16,9 +16,9 @@ from tests.bundles import NAMES, tool
 from tests.conftest import Call
 
 COMMANDS = [
-    "scenarios", "config", "render", "plan", "deploy", "show", "env", "open", "example", "smoke",
-    "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "backup",
-    "secrets",
+    "scenarios", "render", "plan", "deploy", "show", "env", "open", "example", "smoke",
+    "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "config",
+    "backup", "secrets",
 ]  # fmt: skip
 HEAVY = [
     "mlflow",
@@ -49,6 +49,7 @@ def test_help_names_every_command(stackctl: Call) -> None:
         *[(c,) for c in COMMANDS],
         *[("secrets", sub) for sub in ("init", "list", "check")],
         *[("backup", sub) for sub in ("list", "verify")],
+        *[("config", sub) for sub in ("set", "unset", "edit")],
     ],
     ids=" ".join,
 )
@@ -112,7 +113,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(
     ("words", "told"),
     [
         (["frobnicate"], "No such command 'frobnicate'; see --help"),
-        (["deploy"], "Missing argument 'SCENARIO'; see --help"),
+        (["deploy"], "stackctl.toml names no stack; run: stackctl deploy SCENARIO"),
         (["deploy", "scenario-5", "extra"], "Got unexpected extra argument"),
         (["config", "--nope"], "No such option: --nope"),
         (["scenarios", "scenario-5", "--format", "png"], "'png' is not one of 'text', 'mermaid'"),
@@ -121,8 +122,11 @@ def test_nothing_heavy_is_imported_before_it_is_needed(
         (["--home", "/nowhere", "scenarios"], "home folder '/nowhere' does not exist; create it"),
         (["config", "scenaro-5"], "there is no scenario 'scenaro-5'; did you mean 'scenario-5'?"),
         (["scenarios", "scenaro-5"], "there is no scenario 'scenaro-5'; did you mean 'scenario-5'"),
-        (["config", "--set", "prot=1"], "there is no setting 'prot'; did you mean 'port'?"),
-        (["config", "--set", "port"], "--set 'port' has no '='"),
+        (
+            ["config", "--set", "prot=1"],
+            "no setting 'prot' (from --set); did you mean 'port'?",
+        ),
+        (["config", "--set", "port"], "'port' has no '='"),
         (["show", "nope"], "there is no stack 'nope'"),
         (["env"], "no stack was deployed from"),
         (["logs"], "no stack was deployed from"),
@@ -340,7 +344,10 @@ def test_completion_knows_scenarios_stacks_and_settings(home: Home) -> None:
     (home.scenarios / "mine.toml").write_text("nothing that can be read")
     for name in ("alpha", "beta"):
         home.stack(name).save(Manifest(name, "scenario-5", "docker", "owner"))
-    assert completed(home, "stackctl deploy ") == sorted([*NAMES, "mine"])
+    home.settings_file.write_text('[stacks.gamma]\nscenario = "mine"\n')
+    stacks = ["alpha", "beta", "gamma"]
+    assert completed(home, "stackctl deploy ") == [*sorted([*NAMES, "mine"]), *stacks]
+    assert completed(home, "stackctl config set ") == stacks
     assert completed(home, "stackctl deploy scenario-5") == ["scenario-5", "scenario-5-mysql"]
     assert completed(home, "stackctl scenarios m") == ["mine"]
     assert completed(home, "stackctl show ") == ["alpha", "beta"]

@@ -112,7 +112,7 @@ class EveryScenario:
         assert machine.lives(deployed.stack)
         user.ok("remove", name, "--volumes", "--confirm", name)
         assert machine.leftovers(deployed.stack) == []
-        assert [path.name for path in user.home.iterdir()] == ["client"]
+        assert {path.name for path in user.home.iterdir()} == {"client", "stackctl.toml"}
 
 
 class Returns(EveryScenario):

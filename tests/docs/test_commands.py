@@ -128,7 +128,7 @@ def test_every_command_named_in_a_sentence_exists_with_its_options() -> None:
     assert named > 50
 
 
-@pytest.mark.parametrize("wrong", [["shwo"], ["deploy", "x", "--no-such"], ["deploy"]])
+@pytest.mark.parametrize("wrong", [["shwo"], ["deploy", "x", "--no-such"], ["restore"]])
 def test_a_wrong_command_line_would_be_found(wrong: list[str]) -> None:
     with pytest.raises(typer.TyperException):
         parse(wrong)

@@ -357,7 +357,7 @@ def _watch(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     watched(SecretFolder, "rename", lambda _, name, new: f"secret {name} becomes {new}")
     watched(SecretFolder, "forget", lambda _, name: f"forget secret {name}")
     watched(SecretFolder, "delete", lambda _, **_more: "delete secrets")
-    for module in ("stackctl.stack.bundle", "stackctl.operations.deploy"):
+    for module in ("stackctl.stack.bundle", "stackctl.operations.deploy_undone"):
         watched(_module(module), "write_files", lambda folder, _files: f"write {folder.name}")
 
 

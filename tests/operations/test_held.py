@@ -111,8 +111,9 @@ COMMANDS: dict[str, list[str]] = {
     "remove --volumes": ["x", "--confirm", "x"],
 }
 # These look at no stack of the machine.
-ELSEWHERE = {"scenarios", "config", "render", "doctor", "backup list", "backup verify",
-             "secrets list", "secrets check"}  # fmt: skip
+ELSEWHERE = {"scenarios", "config show", "config set", "config unset", "config edit", "render",
+             "doctor", "backup list", "backup verify", "secrets list", "secrets check"
+             }  # fmt: skip
 
 # `.`: it is done; `-`: it would use a client's Python, as it does for a stack that runs; else
 # what it says, as MEANING has it.

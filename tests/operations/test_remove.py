@@ -34,7 +34,11 @@ def test_all_of_it_goes_services_first(stage: Stage) -> None:
         "remove services, losing mysql", "delete secrets", "forget",
     ]  # fmt: skip
     assert nothing(stage)
-    assert stage.told == ["removed x with its data"]
+    assert stage.told == [
+        "removed x with its data",
+        f"kept its settings in {stage.home.settings_file}; to take them out, run: "
+        "stackctl config unset x --all",
+    ]
 
 
 def test_what_will_be_lost_is_told(stage: Stage) -> None:
