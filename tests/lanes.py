@@ -24,7 +24,7 @@ LANES = ("unit", "docker", "embedded", "live", "bench")
 _TESTS = Path(__file__).parent
 _FOLDERS = {
     "docker": "docker", "embedded": "embedded", "engine": "bench", "images": "bench",
-    "browser": "live", "examples": "live", "testing": "live",
+    "browser": "live", "examples": "live", "pythons": "live", "testing": "live",
 }  # fmt: skip
 # What in those folders needs nothing.
 _UNIT = (

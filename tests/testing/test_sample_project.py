@@ -15,9 +15,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-import uv
 
 from tests.contract.driving import until
+from tests.uv_tool import run_uv
 
 ROOT = Path(__file__).parents[2]
 PROJECT = Path(__file__).with_name("sample_project")
@@ -32,13 +32,6 @@ def test_hangs(tracking_uri):
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the embedded runtime needs Linux")
-
-
-def run_uv(*words: str | Path) -> None:
-    done = subprocess.run(
-        [uv.find_uv_bin(), *words], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 @dataclass(frozen=True)
