@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from stackctl.errors import MachineError
+from stackctl.progress import Progress
 from stackctl.stores.base import Entry, Note
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, another, copy
@@ -73,7 +74,9 @@ class RootPassword(Credential):
     servers_use_it = False
     needs_old = True
 
-    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
+    def change(
+        self, reach: Reach, old: Sequence[str] | None, new: Sequence[str], progress: Progress
+    ) -> None:
         """As root."""
         if self._opens(reach, new[0]) or (old and self._opens(reach, old[0], new[0])):
             return
