@@ -17,7 +17,7 @@ from stackctl.archive import Archive, layout
 from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, MachineError, UserError
 from stackctl.machine import require_room
-from stackctl.operations import keys
+from stackctl.operations import elsewhere, keys
 from stackctl.operations.backup import OF_THE_PLACE, backup_held
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.held import Held, held
@@ -143,6 +143,8 @@ def restore(
     archive.verify(meter.advance)
     secrets = _secrets(archive, options.passphrase)
     known = _known_keys(archive, deployment, secrets)
+    for line in elsewhere.lines(archive.manifest, "become the stack's own"):
+        progress(line)
     for what in keys.unreadable(archive.manifest.get("keys", {}), known):
         progress(f"nobody will be able to read {what} of {archive.path.name}: {_HOW_TO_READ}")
     with held(deployment, new=True, resumes=(STATUS,)) as door:
@@ -254,6 +256,7 @@ def _replace(
         archive.manifest["locations"],
         locations.roots(scenario, deployment.settings, deployment.data),
     )
+    moved += elsewhere.moves(archive.manifest, deployment.root)
     deployment.backend.settle(deployment, moved)
     keys.take_over(deployment, known, progress)
     deployment.start(options.timeout, progress)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stackctl.settings import Settings
 from stackctl.stores.credentials import Credential
@@ -141,6 +141,10 @@ class BackendStore:
             reach: How it is reached.
             relocations: Pairs of an old and a new beginning of artifact locations.
         """
+
+    def elsewhere(self, reach: Reach, own: Sequence[str]) -> list[dict[str, Any]]:
+        """Places of artifacts that begin with none of `own`; see `stackctl.courier.places`."""
+        raise NotImplementedError
 
     def credentials(self) -> list[Credential]:
         """What it asks for."""
