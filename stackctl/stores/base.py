@@ -73,9 +73,9 @@ class BackendStore:
             UserError: Naming what cannot.
         """
 
-    def recognises(self, name: str, head: bytes) -> bool:
-        """An entry of a dump is one that `load` takes, as far as its first bytes tell."""
-        return True
+    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+        """What is wrong with an entry of a dump that `load` would not take, in words; else ""."""
+        return ""
 
     def tracking_uri(self, data: Path) -> str:
         """The URI with which a client uses this store directly, without a server."""

@@ -16,6 +16,11 @@ _CHUNK = 1 << 20
 class Database(BackendStore):
     """A backend store with a schema, which a courier can reach."""
 
+    @property
+    def another(self) -> str:
+        """That something is no part of its dump, in words."""
+        return f"is nothing of a {self.kind} database"
+
     def census(self, reach: Reach) -> Census:
         """As the database itself counts."""
         found = reach.ask("counts")

@@ -32,8 +32,8 @@ class MemoryBackend(BackendStore):
         self.kind, self._machine, self._real = real.kind, machine, real
         self.dumped = (DUMP,)
 
-    def recognises(self, name: str, head: bytes) -> bool:
-        return name == DUMP and head.startswith(b"{")
+    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+        return "" if entry.path == DUMP and content.read(1) == b"{" else "is nothing of a database"
 
     def tracking_uri(self, data: Path) -> str:
         return self._real.tracking_uri(data)
