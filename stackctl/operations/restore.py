@@ -47,11 +47,13 @@ class Options:
             stack that holds something.
         passphrase: Opens the secrets in the archive, for a stack that has none yet.
         timeout: Seconds for the services to become ready.
+        scratch: The stack is taken away in the end, whole or not.
     """
 
     replace: Path | None = None
     passphrase: str = ""
     timeout: float = 180
+    scratch: bool = False
 
 
 def places(archive: Archive, flags: Sequence[str] = ()) -> dict[str, str]:
@@ -249,20 +251,53 @@ def _replace(
     runtime.stop(stack, scenario.servers)
     meter.expect(f"restoring {stack.name}", int(archive.manifest["bytes"]))
     deployment.artifacts.clear(deployment)
+    with _explained(stack.name, options):
+        _load(archive, deployment, meter)
+    keys.take_over(deployment, known, progress)
+    deployment.start(options.timeout, progress)
+    with _explained(stack.name, options):
+        compare_counts(archive, deployment)
+    readiness.prove(deployment, progress)
+    door.save(door.manifest.with_(status="deployed"))
+
+
+def _load(archive: Archive, deployment: Deployment, meter: Meter) -> None:
     database = counted(archive.section("database"), meter)
     deployment.backend.load(deployment, database, str(archive.manifest["revision"]))
     deployment.artifacts.load(deployment, _artifacts(archive, meter))
     moved = locations.relocations(
         archive.manifest["locations"],
-        locations.roots(scenario, deployment.settings, deployment.data),
+        locations.roots(deployment.scenario, deployment.settings, deployment.data),
     )
     moved += elsewhere.moves(archive.manifest, deployment.root)
     deployment.backend.settle(deployment, moved)
-    keys.take_over(deployment, known, progress)
-    deployment.start(options.timeout, progress)
-    compare_counts(archive, deployment)
-    readiness.prove(deployment, progress)
-    door.save(door.manifest.with_(status="deployed"))
+
+
+@contextmanager
+def _explained(name: str, options: Options) -> Iterator[None]:
+    """What fails here may be the machine's fault or the archive's: say how to go on with each."""
+    try:
+        yield
+    except MachineError as error:
+        hint = _how_to_go_on(name, options)
+        raise MachineError(error.message, hint=hint, details=error.details) from error
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise MachineError(what, hint=_how_to_go_on(name, options)) from error
+
+
+def _how_to_go_on(name: str, options: Options) -> str:
+    again = "if this machine failed, mend that and run the same command again"
+    if options.scratch:
+        return f"{again}; if the archive is at fault, take another backup"
+    # One that goes on after an earlier try has made none.
+    made = options.replace and options.replace.exists()
+    held = f", as {options.replace} with what it held" if made else ""
+    return (
+        f"stack {name!r} is half restored; {again}; if the archive is at fault, restore another "
+        f"one{held}: stackctl restore FILE --name {name}; or give it up: "
+        f"stackctl remove {name} --volumes"
+    )
 
 
 def _artifacts(archive: Archive, meter: Meter) -> Iterator[tuple[str, Entry, BinaryIO]]:
@@ -292,6 +327,5 @@ def compare_counts(archive: Archive, deployment: Deployment) -> None:
         if not least <= found <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
             raise MachineError(
-                f"there are {found} {kind.replace('_', ' ')}, and the archive says {wanted}",
-                hint="run the same command again, and report it if it fails again",
+                f"there are {found} {kind.replace('_', ' ')}, and the archive says {wanted}"
             )
