@@ -9,12 +9,16 @@ Exit codes are decided here and nowhere else:
 | 2 | the user's input: nothing was changed |
 | 3 | the machine: daemon, disk, port, or a stack that did not become ready |
 | 4 | undone: it failed half-way, and what was there before is back |
+| 5 | done, but not whole: a backup lacks artifacts that its rows name |
 | 130 | interrupted by Ctrl-C |
 """
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+
+# A backup was made, and lacks artifacts that lie where it cannot read them.
+LEFT_OUT = 5
 
 
 class StackctlError(Exception):

@@ -3,7 +3,7 @@
 How each is read, written and carried is in `stackctl.stores`, by the same words.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -17,6 +17,7 @@ class KeyKind:
         variable: By which a server is told (MLflow 3.17.2).
         one: What it encrypts, for people.
         many: The same, of several.
+        mend: What to do where no key opens some, which MLflow is kept from stumbling over.
     """
 
     name: str
@@ -24,20 +25,27 @@ class KeyKind:
     variable: str
     one: str
     many: str
+    mend: str
 
     def count(self, number: int) -> str:
         """`3 secrets of webhooks`."""
         return f"{number} {self.one if number == 1 else self.many}"
+
+    def lost(self, names: Sequence[str]) -> str:
+        """That no key opens those of these names, and what to do."""
+        told = ", ".join(map(repr, names))
+        return f"no key opens the {self.count(len(names))}: {told}; {self.mend}"
 
 
 KEYS = (
     KeyKind(
         "webhook", "webhook_key", "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
         "secret of a webhook", "secrets of webhooks",
+        "each of these webhooks is disabled, and has none: give it a new one",
     ),
     KeyKind(
         "gateway", "gateway_passphrase", "MLFLOW_CRYPTO_KEK_PASSPHRASE",
-        "API key of the gateway", "API keys of the gateway",
+        "API key of the gateway", "API keys of the gateway", "enter each again",
     ),
 )  # fmt: skip
 

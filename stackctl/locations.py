@@ -18,6 +18,12 @@ def roots(scenario: Scenario, settings: Settings, data: Path) -> list[str]:
     return _forms(scenario, root(scenario, settings, data))
 
 
+def own(scenario: Scenario, settings: Settings, data: Path) -> list[str]:
+    """Beginnings of locations whose artifacts are in a stack's own store, however they are said."""
+    bucket = [] if scenario.artifact_kind.local else [f"s3://{settings.bucket}"]
+    return [*roots(scenario, settings, data), *bucket]
+
+
 def root(scenario: Scenario, settings: Settings, data: Path) -> str:
     """Below which a stack keeps the artifacts of an experiment, as `ROOT/EXPERIMENT`."""
     if scenario.artifact_kind.local:

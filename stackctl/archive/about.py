@@ -4,6 +4,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
+from stackctl.courier.places import folder_name
+
 Range = Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)]
 
 
@@ -14,6 +16,27 @@ class Locked(BaseModel):
 
     rows: NonNegativeInt
     mark: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Elsewhere(BaseModel):
+    """A place of artifacts that was none of the stack's own; `why` says why they are not here."""
+
+    model_config = ConfigDict(strict=True)
+
+    location: Annotated[str, Field(min_length=1)]
+    experiment: str
+    name: str
+    counts: dict[str, NonNegativeInt]
+    files: NonNegativeInt
+    bytes: NonNegativeInt
+    why: str
+
+    @model_validator(mode="after")
+    def _a_folder(self) -> Self:
+        # Below it they will be.
+        if not self.why and not folder_name(self.experiment):
+            raise ValueError(f"{self.experiment!r} is no id of an experiment")
+        return self
 
 
 class About(BaseModel):
@@ -34,6 +57,7 @@ class About(BaseModel):
     members: NonNegativeInt
     bytes: NonNegativeInt
     keys: dict[str, Locked] = {}
+    elsewhere: list[Elsewhere] = []
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:

@@ -13,7 +13,9 @@ from typing import Any, BinaryIO, cast
 from stackctl.archive import layout
 from stackctl.archive.about import problem
 from stackctl.archive.layout import BLOCK, CHUNK, Advance
+from stackctl.archive.names import Names
 from stackctl.errors import BadArchive, MachineError
+from stackctl.kinds import ARTIFACTS
 from stackctl.stores import BACKENDS, BackendStore
 from stackctl.stores.base import Entry
 
@@ -87,8 +89,7 @@ class Archive:
         for info in self._walk():
             if info.offset >= self._trailer["members"]:
                 return
-            content = _Slice(self._file, info.offset_data, info.size)
-            yield self._member(info), cast(BinaryIO, io.BufferedReader(content, CHUNK))
+            yield self._member(info), self._content(info)
 
     def section(self, name: str) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every member of one section."""
@@ -121,7 +122,9 @@ class Archive:
             BadArchive: Naming the member that differs.
         """
         frame, end, count = hashlib.sha256(), 0, 0
-        listed, seen, dumped = self._listed(), set[bytes](), set[str]()
+        listed, dumped = self._listed(), set[str]()
+        kind = ARTIFACTS.get(str(self.manifest["artifacts"]))
+        names = Names(files=kind is not None and kind.local)
         for info in self._walk():
             member = self._member(info)
             if member.name == layout.TRAILER:
@@ -135,17 +138,14 @@ class Archive:
             end = info.offset_data + info.size
             if is_listed:
                 count += 1
-                # Shorter than the names, of which there may be millions.
-                mark = hashlib.blake2b(os.fsencode(member.name), digest_size=12).digest()
-                if mark in seen:
-                    raise self._bad(f"{member.name!r} is in it twice")
-                seen.add(mark)
-                if member.section == "database" and not member.entry.folder:
-                    self._refuse_no_dump(member, self._at(info.offset_data, 64))
-                    dumped.add(member.entry.path)
+                if wrong := names.problem(member.name, folder=member.entry.folder):
+                    raise self._bad(f"{member.name!r} {wrong}")
                 found = {"name": member.name, "size": info.size, "sha256": digest.hexdigest()}
                 if next(listed, None) != found:
                     raise self._bad(f"{member.name!r} differs from its checksum")
+                if member.section == "database" and not member.entry.folder:
+                    self._refuse_no_dump(member, self._content(info))
+                    dumped.add(member.entry.path)
             frame.update(self._at(end, layout.padding(info.size)))
             end += layout.padding(info.size)
         if end != self.size - _TRAILER_SIZE or count != self.manifest.get("members"):
@@ -161,14 +161,18 @@ class Archive:
             raise self._bad(f"this stackctl knows no backend store of kind {kind!r}")
         return BACKENDS[kind]
 
-    def _refuse_no_dump(self, member: Member, head: bytes) -> None:
-        if not self._backend.recognises(member.entry.path, head):
-            raise self._bad(f"{member.name!r} is nothing of a {self.manifest['backend']} database")
+    def _refuse_no_dump(self, member: Member, content: BinaryIO) -> None:
+        if wrong := self._backend.flaw(member.entry, content):
+            raise self._bad(f"{member.name!r} {wrong}")
 
     def _compare_trailer(self, digest: str) -> None:
         rest = self._at(self.size - _TRAILER_SIZE, _TRAILER_SIZE)
         if rest != layout.trailer({**self._trailer, "sha256": digest}):
             raise self._bad("a header differs from its checksum")
+
+    def _content(self, info: tarfile.TarInfo) -> BinaryIO:
+        content = _Slice(self._file, info.offset_data, info.size)
+        return cast(BinaryIO, io.BufferedReader(content, CHUNK))
 
     def _walk(self) -> Iterator[tarfile.TarInfo]:
         """Every header, without the list of them that tarfile would keep."""

@@ -47,7 +47,9 @@ def create(
     `stackctl backup [STACK]` does the same.
     """
     from stackctl.console import meter, say, size
+    from stackctl.errors import LEFT_OUT
     from stackctl.operations.backup import backup, default_path
+    from stackctl.operations.elsewhere import left_out
 
     found = recorded(stack)
     path = (output or default_path(home(), found.name)).absolute()
@@ -58,6 +60,8 @@ def create(
         say(note)
     say(f"{_counts(about)}; {size(path.stat().st_size)}")
     typer.echo(str(path))
+    if left_out(about):
+        raise typer.Exit(LEFT_OUT)
 
 
 @app.command("list")

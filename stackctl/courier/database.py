@@ -273,16 +273,6 @@ def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
     return rows.read_rows(uri(), source, _part(job))
 
 
-def elsewhere(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
-    """Runs whose artifacts are not below `root`: `{"runs": 2, "example": "s3://other/1"}`."""
-    made = engine()
-    with made.connect() as connection:
-        below = f"{job['root'].rstrip('/')}/"
-        query = sa.text("SELECT artifact_uri FROM runs WHERE artifact_uri IS NOT NULL")
-        found = [place for (place,) in connection.execute(query) if not place.startswith(below)]
-    return {"runs": len(found), "example": found[0] if found else ""}
-
-
 def _part(job: dict[str, Any]) -> "Part":
     from stackctl.courier.tables import Part
 
@@ -309,5 +299,4 @@ VERBS: dict[str, Verb] = {
     "rows-out": rows_out,
     "rows-in": rows_in,
     "digest": digest,
-    "elsewhere": elsewhere,
 }

@@ -62,6 +62,10 @@ def _verb(name: str) -> tuple[bool, Verb]:
         from stackctl.courier import gc
 
         return False, gc.VERBS[name]
+    if name == "elsewhere":
+        from stackctl.courier import elsewhere
+
+        return False, elsewhere.VERBS[name]
     if name.startswith("files-"):
         from stackctl.courier import filestore
 

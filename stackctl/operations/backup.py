@@ -16,7 +16,8 @@ from stackctl.archive import Archive, Writer, layout, writing
 from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, StackctlError
 from stackctl.machine import require_room
-from stackctl.operations import keys
+from stackctl.operations import elsewhere, keys
+from stackctl.operations.elsewhere import Elsewhere
 from stackctl.operations.held import Held, held
 from stackctl.progress import Meter, Progress
 from stackctl.secrets.sealed import seal
@@ -96,6 +97,7 @@ def write(
     stack, scenario = deployment.stack, deployment.scenario
     before = deployment.backend.census(deployment)
     total = before.bytes + deployment.artifacts.measure(deployment)
+    total += sum(place.bytes for place in elsewhere.look(deployment))
     require_room(path.parent, total, "the backup")
     if not passphrase:
         for kind in scenario.backend_kind.keys:
@@ -105,7 +107,7 @@ def write(
                     "so that another home can read them too: --with-secrets"
                 )
     meter.expect(f"backing up {stack.name}", total)
-    about = {
+    about: dict[str, Any] = {
         "stackctl": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "stack": stack.name,
@@ -122,7 +124,8 @@ def write(
     }
     with writing(path, meter.advance) as writer:
         writer.text(layout.HEADER_FILE, layout.line(about))
-        counts = _stores(deployment, writer, before)
+        counts, places = _stores(deployment, writer, before)
+        about |= {"elsewhere": [place.described() for place in places]}
         about |= {"keys": keys.described(deployment, before.encrypted)}
         for name, text in bundle_files(stack).items():
             _text(writer, name, text)
@@ -130,22 +133,35 @@ def write(
             values = {name: stack.secrets.read(name).reveal() for name in manifest.secrets}
             writer.text(layout.SECRETS, seal(values, passphrase))
         writer.finish({**about, "counts": counts})
+    for line in elsewhere.lines(about):
+        progress(line)
     with Archive(path) as archive:
         return archive.manifest
 
 
-def _stores(deployment: Deployment, writer: Writer, before: Census) -> dict[str, list[int]]:
-    """Both stores; returns how many there were of each kind, at least and at most.
+def _stores(
+    deployment: Deployment, writer: Writer, before: Census
+) -> tuple[dict[str, list[int]], list[Elsewhere]]:
+    """Both stores, and what lies elsewhere; how many there were of each kind, at least and at most.
 
     The database's own moment lies between two counts.
     """
     for entry, content in deployment.backend.dump(deployment, writer.notes.append):
         writer.add("database", entry, content)
     after = deployment.backend.census(deployment)
+    places = elsewhere.look(deployment)
+    shared, there = {place.experiment for place in places}, set()
     for section, entry, content in deployment.artifacts.dump(deployment, writer.notes.append):
         writer.add(section, entry, content)
-    return {kind: sorted((before.counts.get(kind, 0), count))
-            for kind, count in after.counts.items()}  # fmt: skip
+        if entry.path.partition("/")[0] in shared:
+            there.add(entry.path)
+    for place in places:
+        for entry, content in place.content(writer.notes.append):
+            if entry.path not in there:
+                writer.add("artifacts", entry, content)
+    counts = {kind: sorted((before.counts.get(kind, 0), count))
+              for kind, count in after.counts.items()}  # fmt: skip
+    return counts, places
 
 
 def _text(writer: Writer, name: str, text: str) -> None:

@@ -72,7 +72,7 @@ def drill(
     """
     with _scratch(archive, home, runtime, progress, as_it_was=as_it_was) as deployment:
         begin = time.monotonic()
-        options = Options(timeout=timeout, save=False)
+        options = Options(timeout=timeout, scratch=True)
         restore(archive, deployment, options, meter=meter, progress=progress)
         seconds = time.monotonic() - begin
         meter.expect("comparing artifacts", int(archive.manifest["bytes"]))

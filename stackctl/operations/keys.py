@@ -21,12 +21,6 @@ from stackctl.secrets import SecretFolder
 Known = Mapping[str, Sequence[str]]
 """The keys that are at hand, by the name of their kind."""
 
-_LOST = {
-    "webhook": "no key opens the {}: {}; each of these webhooks is disabled, and has none: "
-    "give it a new one",
-    "gateway": "no key opens the {}: {}; enter each again",
-}
-
 
 def refuse_without(deployment: Deployment) -> None:
     """A stack that an earlier stackctl deployed has no keys yet for what comes to it.
@@ -85,8 +79,7 @@ def take_over(deployment: Deployment, known: Known, progress: Progress) -> None:
     lost = deployment.ask("keys-rewrap", known=dict(known), new=new, void=True)["lost"]
     for kind in kinds:
         if names := lost.get(kind.name):
-            told = ", ".join(map(repr, names))
-            progress(_LOST[kind.name].format(kind.count(len(names)), told))
+            progress(kind.lost(names))
 
 
 def give_back(deployment: Deployment) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from stackctl.deployment import Deployment
 from stackctl.errors import NotReady
+from stackctl.progress import Progress
 from stackctl.proof import readiness
 from stackctl.proof.roundtrip import RoundTrip, RoundTripError
 from stackctl.secrets import redact
@@ -22,7 +23,9 @@ class AdminPassword(Credential):
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
 
-    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
+    def change(
+        self, reach: Reach, old: Sequence[str] | None, new: Sequence[str], progress: Progress
+    ) -> None:
         """In the login's own tables, by MLflow."""
         reach.ask("password-login", new=new[0])
 

@@ -240,11 +240,10 @@ def _compare_artifacts(digests: dict[str, str], target: Deployment, meter: Meter
 
 
 def _tell_elsewhere(target: Deployment, notes: list[str]) -> None:
-    found = target.ask("elsewhere", root=target.root)
-    if found["runs"]:
+    for place in target.backend.elsewhere(target, [target.root]):
+        counts = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in place["counts"].items())
         notes.append(
-            f"artifacts of {found['runs']} runs stay where they are and were not copied, "
-            f"as those at {found['example']}"
+            f"artifacts of {counts} at {place['location']} stay where they are and were not copied"
         )
 
 

@@ -17,7 +17,7 @@ from stackctl.archive import Archive, layout
 from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, MachineError, UserError
 from stackctl.machine import require_room
-from stackctl.operations import keys
+from stackctl.operations import elsewhere, keys
 from stackctl.operations.backup import OF_THE_PLACE, backup_held
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.held import Held, held
@@ -47,13 +47,13 @@ class Options:
             stack that holds something.
         passphrase: Opens the secrets in the archive, for a stack that has none yet.
         timeout: Seconds for the services to become ready.
-        save: Write what was chosen about a new stack into `stackctl.toml`.
+        scratch: The stack is taken away in the end, whole or not, and nothing of it is kept.
     """
 
     replace: Path | None = None
     passphrase: str = ""
     timeout: float = 180
-    save: bool = True
+    scratch: bool = False
 
 
 def places(archive: Archive, flags: Sequence[str] = ()) -> dict[str, str]:
@@ -141,6 +141,8 @@ def restore(
     archive.verify(meter.advance)
     secrets = _secrets(archive, options.passphrase)
     known = _known_keys(archive, deployment, secrets)
+    for line in elsewhere.lines(archive.manifest, "become the stack's own"):
+        progress(line)
     for what in keys.unreadable(archive.manifest.get("keys", {}), known):
         progress(f"nobody will be able to read {what} of {archive.path.name}: {_HOW_TO_READ}")
     with held(deployment, new=True, resumes=(STATUS,)) as door:
@@ -149,7 +151,9 @@ def restore(
         if before is None or not before.deployed_at:
             _refuse_without_room(archive, deployment)
             with _taken(deployment.secrets, secrets):
-                deploy_held(door, progress=progress, timeout=options.timeout, save=options.save)
+                deploy_held(
+                    door, progress=progress, timeout=options.timeout, save=not options.scratch
+                )
         if before is None or before.status != STATUS:
             # A new stack may have found data too: a folder, a volume or a bucket of the name.
             _make_way(door, options, meter, progress)
@@ -245,19 +249,53 @@ def _replace(
     runtime.stop(stack, scenario.servers)
     meter.expect(f"restoring {stack.name}", int(archive.manifest["bytes"]))
     deployment.artifacts.clear(deployment)
+    with _explained(stack.name, options):
+        _load(archive, deployment, meter)
+    keys.take_over(deployment, known, progress)
+    deployment.start(options.timeout, progress)
+    with _explained(stack.name, options):
+        compare_counts(archive, deployment)
+    readiness.prove(deployment, progress)
+    door.save(door.manifest.with_(status="deployed"))
+
+
+def _load(archive: Archive, deployment: Deployment, meter: Meter) -> None:
     database = counted(archive.section("database"), meter)
     deployment.backend.load(deployment, database, str(archive.manifest["revision"]))
     deployment.artifacts.load(deployment, _artifacts(archive, meter))
     moved = locations.relocations(
         archive.manifest["locations"],
-        locations.roots(scenario, deployment.settings, deployment.data),
+        locations.roots(deployment.scenario, deployment.settings, deployment.data),
     )
+    moved += elsewhere.moves(archive.manifest, deployment.root)
     deployment.backend.settle(deployment, moved)
-    keys.take_over(deployment, known, progress)
-    deployment.start(options.timeout, progress)
-    compare_counts(archive, deployment)
-    readiness.prove(deployment, progress)
-    door.save(door.manifest.with_(status="deployed"))
+
+
+@contextmanager
+def _explained(name: str, options: Options) -> Iterator[None]:
+    """What fails here may be the machine's fault or the archive's: say how to go on with each."""
+    try:
+        yield
+    except MachineError as error:
+        hint = _how_to_go_on(name, options)
+        raise MachineError(error.message, hint=hint, details=error.details) from error
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise MachineError(what, hint=_how_to_go_on(name, options)) from error
+
+
+def _how_to_go_on(name: str, options: Options) -> str:
+    again = "if this machine failed, mend that and run the same command again"
+    if options.scratch:
+        return f"{again}; if the archive is at fault, take another backup"
+    # One that goes on after an earlier try has made none.
+    made = options.replace and options.replace.exists()
+    held = f", as {options.replace} with what it held" if made else ""
+    return (
+        f"stack {name!r} is half restored; {again}; if the archive is at fault, restore another "
+        f"one{held}: stackctl restore FILE --name {name}; or give it up: "
+        f"stackctl remove {name} --volumes"
+    )
 
 
 def _artifacts(archive: Archive, meter: Meter) -> Iterator[tuple[str, Entry, BinaryIO]]:
@@ -287,6 +325,5 @@ def compare_counts(archive: Archive, deployment: Deployment) -> None:
         if not least <= found <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
             raise MachineError(
-                f"there are {found} {kind.replace('_', ' ')}, and the archive says {wanted}",
-                hint="run the same command again, and report it if it fails again",
+                f"there are {found} {kind.replace('_', ' ')}, and the archive says {wanted}"
             )

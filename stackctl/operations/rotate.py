@@ -50,9 +50,9 @@ class _Change:
                 hint="put the one that the service takes into the file; nothing was changed",
             )
 
-    def in_service(self, deployment: Deployment) -> None:
+    def in_service(self, deployment: Deployment, progress: Progress) -> None:
         """The one that asks takes the new values, and then they are the current ones."""
-        self.credential.change(deployment, self.files.old(), self.files.new())
+        self.credential.change(deployment, self.files.old(), self.files.new(), progress)
         self.files.take_over()
 
     def prove(self, deployment: Deployment, progress: Progress) -> None:
@@ -105,7 +105,7 @@ def rotate(
             _stop(deployment, deployment.scenario.servers)
         for change in changes:
             progress(f"changing {change.credential}")
-            change.in_service(deployment)
+            change.in_service(deployment, progress)
         client.write_credentials(deployment.scenario, stack.secrets)
         _start_anew(deployment, changes, timeout, progress)
         readiness.prove(deployment, progress)

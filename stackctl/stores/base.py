@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stackctl.settings import Settings
 from stackctl.stores.credentials import Credential
@@ -73,9 +73,9 @@ class BackendStore:
             UserError: Naming what cannot.
         """
 
-    def recognises(self, name: str, head: bytes) -> bool:
-        """An entry of a dump is one that `load` takes, as far as its first bytes tell."""
-        return True
+    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+        """What is wrong with an entry of a dump that `load` would not take, in words; else ""."""
+        return ""
 
     def tracking_uri(self, data: Path) -> str:
         """The URI with which a client uses this store directly, without a server."""
@@ -141,6 +141,10 @@ class BackendStore:
             reach: How it is reached.
             relocations: Pairs of an old and a new beginning of artifact locations.
         """
+
+    def elsewhere(self, reach: Reach, own: Sequence[str]) -> list[dict[str, Any]]:
+        """Places of artifacts that begin with none of `own`; see `stackctl.courier.places`."""
+        raise NotImplementedError
 
     def credentials(self) -> list[Credential]:
         """What it asks for."""

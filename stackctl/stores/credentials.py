@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from stackctl.kinds import KeyKind
+from stackctl.progress import Progress
 from stackctl.stores.reach import Reach
 
 
@@ -30,13 +31,16 @@ class Credential:
     def __str__(self) -> str:
         return " and ".join(self.names)
 
-    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
+    def change(
+        self, reach: Reach, old: Sequence[str] | None, new: Sequence[str], progress: Progress
+    ) -> None:
         """Have the one that asks take `new`, while it runs; nothing where it does already.
 
         Args:
             reach: How the stack is reached.
             old: What it took until now; None where only `new` can be it.
             new: What it is to take.
+            progress: Told what could not be changed.
 
         Raises:
             MachineError: It takes neither, or cannot be asked.
@@ -55,7 +59,9 @@ class DatabasePassword(Credential):
     def __init__(self, service: str) -> None:
         self.names, self.service = (f"{service}_password",), service
 
-    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
+    def change(
+        self, reach: Reach, old: Sequence[str] | None, new: Sequence[str], progress: Progress
+    ) -> None:
         """As that user itself."""
         reach.ask("password-change", old=list(old or ()), new=new[0])
 
@@ -75,13 +81,21 @@ class EncryptionKey(Credential):
 
     def __init__(self, kind: KeyKind, service: str) -> None:
         """Of one kind, in the database that `service` keeps."""
-        self.names, self.service, self._kind = (kind.secret,), service, kind.name
+        self.names, self.service, self._kind = (kind.secret,), service, kind
 
-    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
-        """All that is there is encrypted anew, in one transaction."""
-        reach.ask("keys-rewrap", known={self._kind: list(old or ())}, new={self._kind: new[0]})
+    def change(
+        self, reach: Reach, old: Sequence[str] | None, new: Sequence[str], progress: Progress
+    ) -> None:
+        """All that is there is encrypted anew, in one transaction; what no key opens is named."""
+        name = self._kind.name
+        known = {name: list(old or ())}
+        answer = reach.ask("keys-rewrap", known=known, new={name: new[0]}, void=True)
+        if lost := answer["lost"].get(name):
+            progress(self._kind.lost(lost))
 
     def taken(self, reach: Reach, values: Sequence[Sequence[str]]) -> list[bool]:
         """Which of them opens what is there."""
-        answer = reach.ask("keys-taken", kind=self._kind, values=[value for (value,) in values])
+        answer = reach.ask(
+            "keys-taken", kind=self._kind.name, values=[value for (value,) in values]
+        )
         return list(answer["taken"])

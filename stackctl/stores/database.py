@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stackctl.errors import MachineError
 from stackctl.kinds import BACKENDS
@@ -15,6 +15,11 @@ _CHUNK = 1 << 20
 
 class Database(BackendStore):
     """A backend store with a schema, which a courier can reach."""
+
+    @property
+    def another(self) -> str:
+        """That something is no part of its dump, in words."""
+        return f"is nothing of a {self.kind} database"
 
     def census(self, reach: Reach) -> Census:
         """As the database itself counts."""
@@ -31,6 +36,10 @@ class Database(BackendStore):
         """The keys with which MLflow encrypts what it keeps in it."""
         kind = BACKENDS[self.kind]
         return [EncryptionKey(key, kind.service) for key in kind.keys]
+
+    def elsewhere(self, reach: Reach, own: Sequence[str]) -> list[dict[str, Any]]:
+        """As its rows say."""
+        return list(reach.ask("elsewhere", roots=list(own))["places"])
 
     def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
         """In the database itself, by MLflow's own migrations."""

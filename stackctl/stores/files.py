@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from stackctl.courier.counting import OWN
 from stackctl.stores import filecheck, sqlite, tree
@@ -90,6 +90,11 @@ class Files(BackendStore):
         job = {"folder": str(reach.data / "mlruns"), "scratch": str(reach.data)}
         with reach.courier("files-rows-out", **job, relocations=relocations) as pipe:
             yield pipe.stdout
+
+    def elsewhere(self, reach: Reach, own: Sequence[str]) -> list[dict[str, Any]]:
+        """As the files of runs and models say."""
+        folder = str(reach.data / "mlruns")
+        return list(reach.ask("files-elsewhere", folder=folder, roots=list(own))["places"])
 
     def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
         """In the files, as YAML."""

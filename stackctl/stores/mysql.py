@@ -5,7 +5,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+from stackctl.courier.errors import Refused
+from stackctl.courier.frames import read_frames
 from stackctl.errors import MachineError
+from stackctl.progress import Progress
 from stackctl.stores.base import Entry, Note
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, another, copy
@@ -28,9 +31,21 @@ class MySQL(Database):
     kind = "mysql"
     dumped = (_TABLES, _NAME)
 
-    def recognises(self, name: str, head: bytes) -> bool:
-        """Rows, or how tables were made: each begins as JSON does."""
-        return (name in self.dumped or name.startswith(_LOGIN)) and head.startswith(b"{")
+    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+        """It is neither rows to their end, nor how tables were made."""
+        if entry.path not in self.dumped and not entry.path.startswith(_LOGIN):
+            return self.another
+        try:
+            if entry.path == _TABLES:
+                made = json.load(content)
+                return "" if isinstance(made, dict) and "tables" in made else self.another
+            for _ in read_frames(content):
+                pass
+        except ValueError:
+            return self.another
+        except Refused as error:
+            return f"cannot be read: {error}"
+        return ""
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every row, of one snapshot; those of the login are another one's."""
@@ -73,7 +88,9 @@ class RootPassword(Credential):
     servers_use_it = False
     needs_old = True
 
-    def change(self, reach: Reach, old: Sequence[str] | None, new: Sequence[str]) -> None:
+    def change(
+        self, reach: Reach, old: Sequence[str] | None, new: Sequence[str], progress: Progress
+    ) -> None:
         """As root."""
         if self._opens(reach, new[0]) or (old and self._opens(reach, old[0], new[0])):
             return

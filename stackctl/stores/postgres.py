@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from stackctl.stores import pgdump
 from stackctl.stores.base import Entry, Note
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, copy, single
@@ -17,9 +18,11 @@ class PostgreSQL(Database):
     kind = "postgres"
     dumped = (_NAME,)
 
-    def recognises(self, name: str, head: bytes) -> bool:
-        """What pg_dump writes in its own format."""
-        return name == _NAME and head.startswith(b"PGDMP")
+    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+        """It is not what pg_dump writes in its own format, to its end."""
+        if entry.path != _NAME or content.read(len(pgdump.MAGIC)) != pgdump.MAGIC:
+            return self.another
+        return "" if pgdump.is_whole(content) else "is cut short"
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """What pg_dump writes in its own format, of one snapshot."""

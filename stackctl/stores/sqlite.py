@@ -65,9 +65,14 @@ class SQLite(Database):
     kind = "sqlite"
     dumped = ("mlruns.db",)
 
-    def recognises(self, name: str, head: bytes) -> bool:
-        """A database, of MLflow or of its login."""
-        return name in _FILES and head.startswith(b"SQLite format 3\0")
+    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+        """It is no database, of MLflow or of its login, or not as long as it says (fileformat2)."""
+        head = content.read(100)
+        if entry.path not in _FILES or not head.startswith(b"SQLite format 3\0"):
+            return self.another
+        # A page of 65536 bytes is written as 1.
+        page = int.from_bytes(head[16:18]) if head[16:18] != b"\0\1" else 1 << 16
+        return "" if int.from_bytes(head[28:32]) * page == entry.size else "is cut short"
 
     def tracking_uri(self, data: Path) -> str:
         """`sqlite:////…/mlruns.db`."""

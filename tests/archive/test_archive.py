@@ -49,7 +49,7 @@ def archive(tmp_path: Path) -> Path:
         for number, name in enumerate(HOSTILE):
             add(writer, name, bytes([number]) * number * 257)
         writer.add("artifacts", Entry("folder", folder=True), io.BytesIO())
-        writer.finish(ABOUT)
+        writer.finish({**ABOUT, "artifacts": "s3"})
     return path
 
 
@@ -289,10 +289,21 @@ def test_a_member_that_is_in_it_twice_is_refused(tmp_path: Path) -> None:
         found.verify()
 
 
+HERE = Path(__file__).parent
+
+
+def database(pages: int) -> bytes:
+    """The beginning and the size of a SQLite database."""
+    head = b"SQLite format 3\0" + (4096).to_bytes(2) + bytes(10) + pages.to_bytes(4)
+    return head.ljust(pages * 4096, b"\0")
+
+
+ROWS = b'{"table": "runs", "columns": ["a"], "rows": 1, "bytes": 2}\n1\n{"end": {}}\n'
 DUMPS = {
-    "sqlite": {"mlruns.db": b"SQLite format 3\0...", "users.db": b"SQLite format 3\0..."},
-    "postgres": {"postgres.dump": b"PGDMP..."},
-    "mysql": {"mysql.tables": b"{}", "mysql.rows": b'{"table"', "login.rows.1": b"{}"},
+    "sqlite": {"mlruns.db": database(3), "users.db": database(2)},
+    # Of a table with rows, one without, a sequence and a large object.
+    "postgres": {"postgres.dump": (HERE / "postgres-18.dump").read_bytes()},
+    "mysql": {"mysql.tables": b'{"tables": {}}', "mysql.rows": ROWS, "login.rows.1": ROWS},
 }
 
 
@@ -319,8 +330,68 @@ def test_a_dump_is_looked_at(tmp_path: Path, backend: str) -> None:
                     found.verify()
         for bad in ({**whole, name: b"text of somebody"}, {**others, "other": whole[name]}):
             path = dumped(tmp_path / "bad.tar", backend, bad)
-            said = f"is nothing of a {backend} database"
+            said = f"is nothing of a {backend} database|cannot be read"
             with Archive(path) as found, pytest.raises(BadArchive, match=said):
+                found.verify()
+
+
+@pytest.mark.parametrize("backend", DUMPS)
+def test_a_dump_that_was_cut_short_is_found_wherever_it_was_cut(
+    tmp_path: Path, backend: str
+) -> None:
+    whole = DUMPS[backend]
+    for name, content in whole.items():
+        for end in [*range(1, len(content), 97), len(content) - 1]:
+            half = {**whole, name: content[:end]}
+            path, said = dumped(tmp_path / "a.tar", backend, half), f"'database/{name}' "
+            with Archive(path) as found, pytest.raises(BadArchive, match=said):
+                found.verify()
+
+
+def test_the_dump_of_each_release_of_postgres_is_understood(tmp_path: Path) -> None:
+    """The format of 15 is that of 12 to 15; 16 adds one thing, 17 another."""
+    whole = (HERE / "postgres-15.dump").read_bytes()
+    with Archive(dumped(tmp_path / "a.tar", "postgres", {"postgres.dump": whole})) as found:
+        found.verify()
+    later = whole[:6] + b"\x63" + whole[7:100]
+    with Archive(dumped(tmp_path / "b.tar", "postgres", {"postgres.dump": later})) as found:
+        found.verify()
+    path = dumped(tmp_path / "c.tar", "postgres", {"postgres.dump": whole[:-9]})
+    with Archive(path) as found, pytest.raises(BadArchive, match="is cut short"):
+        found.verify()
+
+
+def test_a_flipped_byte_of_a_dump_is_damage_and_no_other_kind(tmp_path: Path) -> None:
+    path = dumped(tmp_path / "a.tar", "sqlite", DUMPS["sqlite"])
+    path.write_bytes(path.read_bytes().replace(b"SQLite", b"TQLite", 1))
+    with Archive(path) as found, pytest.raises(BadArchive, match="differs from its checksum"):
+        found.verify()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["x" * 256], "has a part of more than 255 bytes"),
+        (["a/" + "ä" * 128 + "/b"], "has a part of more than 255 bytes"),
+        (["a", "a/b"], "is below a file"),
+        (["a/b/c", "a/b"], "is below a file, or others are below it"),
+        (["a/b/c", "z", "a/b"], "is below a file, or others are below it"),
+        (["a", "a/b/c"], "is below a file"),
+        (["x" * 255, "a/b", "a/c", "ab", "a.b"], ""),
+    ],
+)
+def test_what_no_folder_can_hold_is_found(tmp_path: Path, names: list[str], said: str) -> None:
+    for kind, expected in (("folder", said), ("s3", "")):
+        path = tmp_path / f"{kind}.tar"
+        with writing(path) as writer:
+            for name in names:
+                add(writer, name, b"")
+            writer.finish({**ABOUT, "artifacts": kind})
+        with Archive(path) as found:
+            if not expected:
+                found.verify()
+                continue
+            with pytest.raises(BadArchive, match=expected):
                 found.verify()
 
 

@@ -241,6 +241,31 @@ def tidied(state: Path) -> None:
         assert mlflow.artifacts.load_text(uri) == text, uri
 
 
+def stray(state: Path) -> None:
+    """Log at a place that is none of the stack's own, and name one in a bucket of somebody else."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    place = str(Path(os.environ["CLIENT_TMP"], "else whëre"))
+    number = client.create_experiment("stray", artifact_location=place)
+    run = client.create_run(number).info.run_id
+    client.log_text(run, "astray\n", "notes/text.txt")
+    there = client.create_experiment("in a bucket", artifact_location="s3://theirs/x")
+    client.create_run(there)
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({**known, "stray": run}))
+
+
+def strayed(state: Path) -> None:
+    """It is at a place of the stack's own now."""
+    import mlflow
+
+    run = json.loads(state.read_text())["stray"]
+    place = mlflow.MlflowClient().get_run(run).info.artifact_uri
+    assert "else" not in place, place
+    assert mlflow.artifacts.load_text(f"{place}/notes/text.txt") == "astray\n"
+
+
 def seal(_state: Path) -> None:
     """Have MLflow encrypt something for it: a webhook's secret, a key of a provider of models."""
     import mlflow
@@ -295,5 +320,7 @@ if __name__ == "__main__":
         "whole": whole,
         "litter": litter,
         "tidied": tidied,
+        "stray": stray,
+        "strayed": strayed,
     }
     doings[sys.argv[1]](Path(sys.argv[2]))

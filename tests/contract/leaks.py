@@ -1,17 +1,24 @@
 """Where a stack's secrets are beside their own files."""
 
 import subprocess
+from collections.abc import Mapping
 
 from tests.contract.driving import Deployed
 from tests.contract.machine import Machine
 
 
-def leaks(deployed: Deployed, machine: Machine) -> list[str]:
-    """Every place outside the secrets' folder where one of the stack's secrets can be read."""
+def leaks(
+    deployed: Deployed, machine: Machine, former: Mapping[str, str] | None = None
+) -> list[str]:
+    """Every place outside the secrets' folder where a secret of the stack can be read.
+
+    `former` are values that secrets had before.
+    """
     folder = deployed.stack.secrets.path
     # A scenario that keeps files alone has none.
     files = folder.iterdir() if folder.is_dir() else ()
     secrets = {p.name: p.read_text() for p in files if p.name != "aws_credentials"}
+    secrets |= {f"former {name}": value for name, value in (former or {}).items()}
     arguments = subprocess.run(
         ["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True
     )

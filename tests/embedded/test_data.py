@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from stackctl.archive import Archive
+from stackctl.errors import LEFT_OUT
 from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
 from tests.disk import small_disk
 
@@ -375,3 +376,36 @@ class TestDatabaseAndBucket:
         done = user.start_client("whole", name, acknowledged)
         output, _ = done.communicate(timeout=300)
         assert done.returncode == 0, output[-3000:]
+
+
+class Strays:
+    """Clients name places for artifacts that are none of the stack's own."""
+
+    settings: ClassVar = ONE_WORKER
+
+    def test_artifacts_that_lie_elsewhere_are_taken_along_or_named(
+        self, deployed: Deployed, restored: tuple[User, str], tmp_path: Path
+    ) -> None:
+        user, name = restored
+        user.client("stray", deployed.name)
+        archive = tmp_path / "a.tar"
+        done = user.run("backup", deployed.name, "-o", str(archive))
+        assert done.returncode == LEFT_OUT
+        taken = "else whëre are in the archive: 1 files, 7 bytes"
+        left = "at s3://theirs/x are not in the archive: only folders of this machine are taken"
+        assert taken in done.stderr
+        assert left in done.stderr
+        restore(user, archive, name)
+        theirs = user.home / "client/else whëre"
+        theirs.rename(theirs.with_name("hidden"))
+        shutil.copy(user.state(deployed.name), user.state(name))
+        user.client("strayed", name)
+
+
+class TestStraysOfFiles(Strays):
+    scenario = "scenario-3a"
+
+
+@pytest.mark.matrix
+class TestStraysOfADatabase(Strays):
+    scenario = "scenario-5"

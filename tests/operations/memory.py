@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from stackctl.courier.places import Experiment, Located, places
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
 from stackctl.settings import Settings
@@ -31,8 +32,8 @@ class MemoryBackend(BackendStore):
         self.kind, self._machine, self._real = real.kind, machine, real
         self.dumped = (DUMP,)
 
-    def recognises(self, name: str, head: bytes) -> bool:
-        return name == DUMP and head.startswith(b"{")
+    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+        return "" if entry.path == DUMP and content.read(1) == b"{" else "is nothing of a database"
 
     def tracking_uri(self, data: Path) -> str:
         return self._real.tracking_uri(data)
@@ -80,6 +81,9 @@ class MemoryBackend(BackendStore):
         self._machine.happens("settle database")
         with reach.courier("settle", relocations=relocations) as pipe:
             assert pipe.stdout.read()
+
+    def elsewhere(self, reach: Reach, own: Sequence[str]) -> list[dict[str, Any]]:
+        return list(reach.ask("elsewhere", roots=list(own))["places"])
 
     def credentials(self) -> list[Credential]:
         return self._real.credentials()
@@ -185,10 +189,14 @@ class MemoryCourier:
             for table, rows in self._held.tables.items()
         }
 
-    def _elsewhere(self, _: bytes, root: str) -> dict[str, Any]:
-        runs = self._held.tables.get("runs", [])
-        found = [place for place in runs if not place.startswith(f"{root}/")]
-        return {"runs": len(found), "example": found[0] if found else ""}
+    def _elsewhere(self, _: bytes, roots: list[str]) -> dict[str, Any]:
+        # Rows of a foreign store say which it was, and no place.
+        things = [Located("runs", *_named(place)) for place in self._held.tables.get("runs", [])
+                  if place.count("/") >= 3]  # fmt: skip
+        experiments = {thing.experiment: Experiment(f"number {thing.experiment}",
+                                                    thing.location.partition(f"/{thing.id}/")[0])
+                       for thing in things}  # fmt: skip
+        return {"places": places(roots, experiments, things)}
 
     def _gc_list(self, _: bytes, before: int, roots: list[str], bucket: str) -> dict[str, Any]:
         things = [thing for thing in self._held.deleted if cast(int, thing["at"]) < before]
@@ -243,6 +251,12 @@ class MemoryCourier:
         known = self._machine.world.knows[self._stack.owner, "objects"]
         right = [known["s3_access_key"], known["s3_secret_key"]]
         return {"taken": [list(pair) == right for pair in keys]}
+
+
+def _named(location: str) -> tuple[str, str, str]:
+    """Id, experiment and location of a run at `…/EXPERIMENT/ID/artifacts`."""
+    _, experiment, identity, _ = location.rsplit("/", 3)
+    return identity, experiment, location
 
 
 def _stack(reach: Reach) -> Stack:

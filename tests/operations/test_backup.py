@@ -22,8 +22,8 @@ def test_the_database_comes_before_the_artifacts_and_the_stack_runs_on(
     before = stage.now()
     about = backup(x, tmp_path / "a.tar", meter=METER, progress=stage.progress)
     assert stage.machine.story == [
-        "sweep", "count rows", "measure artifacts", "dump database", "count rows",
-        "dump artifacts",
+        "sweep", "count rows", "measure artifacts", "elsewhere", "dump database", "count rows",
+        "elsewhere", "dump artifacts",
     ]  # fmt: skip
     assert stage.now() == before
     assert about["counts"] == {"experiments": [1, 1], "runs": [2, 2]}

@@ -198,6 +198,18 @@ def test_a_store_that_cannot_be_used_afterwards_is_told(stage: Stage, archive: P
     assert files(stage.home.path) == before
 
 
+def test_an_archive_that_cannot_be_loaded_says_nothing_of_a_stack_that_is_gone(
+    stage: Stage, archive: Path
+) -> None:
+    stage.machine.fails("load database", MachineError("the dump ends", hint="mend that"))
+    with pytest.raises(MachineError) as failure:
+        rehearse(stage, archive)
+    assert failure.value.hint == (
+        "if this machine failed, mend that and run the same command again; if the archive is at "
+        "fault, take another backup"
+    )
+
+
 def test_the_data_go_where_the_home_says_and_no_image_is_run_unasked(
     stage: Stage, archive: Path, tmp_path: Path
 ) -> None:

@@ -346,14 +346,67 @@ def test_the_first_backup_is_not_replaced_by_one_of_half_the_data(
     assert whole(stage)
 
 
+GO_ON = (
+    "stack 'y' is half restored; if this machine failed, mend that and run the same command again; "
+    "if the archive is at fault, restore another one{}: stackctl restore FILE --name y; or give it "
+    "up: stackctl remove y --volumes"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MachineError("the dump ends", hint="mend that", details="a line"), "the dump ends"),
+        (NotADirectoryError(20, "Not a directory", "/data/a/b"), "/data/a/b: Not a directory"),
+    ],
+)
+@pytest.mark.parametrize("at", ["load database", "load artifacts/0/run0", "settle database"])
+def test_an_archive_that_cannot_be_loaded_makes_way_for_another(
+    stage: Stage, archive: Path, tmp_path: Path, error: Exception, said: str, at: str
+) -> None:
+    stage.machine.fails(at, error)
+    with pytest.raises(MachineError) as failure:
+        into(stage, archive, "y", PORT)
+    assert (failure.value.message, failure.value.hint) == (said, GO_ON.format(""))
+    assert failure.value.details == getattr(error, "details", "")
+    stage.begin()
+    other = stage.archived(stage.deployed("scenario-5", "name=z", "port=5998", runs=5), "other.tar")
+    into(stage, other, "y")
+    assert len(stage.database("y").tables["runs"]) == 5
+    assert stage.manifest("y").status == "deployed"
+
+
+def test_what_was_replaced_is_named_where_the_restore_fails(
+    stage: Stage, archive: Path, tmp_path: Path
+) -> None:
+    stage.deployed("scenario-5", "name=y", PORT, "workers=3", runs=5)
+    kept = tmp_path / "before.tar"
+    stage.machine.fails("load database", MachineError("no"))
+    with pytest.raises(MachineError) as failure:
+        into(stage, archive, "y", replace=kept)
+    assert failure.value.hint == GO_ON.format(f", as {kept} with what it held")
+    stage.begin()
+    into(stage, kept, "y")
+    assert len(stage.database("y").tables["runs"]) == 5
+    # One that goes on has made none, whatever it would be called.
+    stage.becomes("y", status="restoring")
+    stage.machine.fails("load database", MachineError("no"))
+    with pytest.raises(MachineError) as failure:
+        into(stage, archive, "y", replace=tmp_path / "another.tar")
+    assert failure.value.hint == GO_ON.format("")
+
+
 def test_counts_that_differ_keep_the_stack_half_restored(
     stage: Stage, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Archive(archive) as found:
         found.manifest["counts"] = {"runs": [3, 4]}
         target = destination(found, stage.home, "y", [PORT])
-        with pytest.raises(MachineError, match="there are 2 runs, and the archive says 3 to 4"):
+        with pytest.raises(
+            MachineError, match="there are 2 runs, and the archive says 3 to 4"
+        ) as e:
             restore(found, target, Options(), meter=METER, progress=stage.progress)
+    assert e.value.hint == GO_ON.format("")
     assert stage.manifest("y").status == "restoring"
 
 
@@ -362,8 +415,8 @@ def test_counts_that_differ_keep_the_stack_half_restored(
     [
         ({"runs": [2, 2]}, ""),
         ({"runs": [1, 4]}, ""),
-        ({"runs": [3, 3]}, "there are 2 runs, and the archive says 3;"),
-        ({"logged_models": [1, 1]}, "there are 0 logged models, and the archive says 1;"),
+        ({"runs": [3, 3]}, "there are 2 runs, and the archive says 3$"),
+        ({"logged_models": [1, 1]}, "there are 0 logged models, and the archive says 1$"),
     ],
 )
 def test_as_many_must_be_there_as_the_archive_says(

@@ -102,6 +102,23 @@ def test_new_values_are_on_the_disk_before_anybody_is_told(stage: Stage, x: Depl
     assert story.index("stop tracking") < story.index("stop objects") < story.index("prove")
 
 
+def test_what_no_key_opens_is_named_and_stands_in_nobody_s_way(stage: Stage, x: Deployment) -> None:
+    sealed = stage.database("x").sealed
+    sealed["webhook"] |= {"hook": "gone", "hook2": "gone"}
+    sealed["gateway"]["openai"] = "gone"
+    do(stage, *KEYS)
+    assert [line for line in stage.told if line.startswith("no key opens")] == [
+        "no key opens the 2 secrets of webhooks: 'hook', 'hook2'; each of these webhooks is "
+        "disabled, and has none: give it a new one",
+        "no key opens the 1 API key of the gateway: 'openai'; enter each again",
+    ]
+    new = values(stage)
+    assert stage.database("x").sealed == {
+        "webhook": {"one": new["webhook_key"]},
+        "gateway": {"one": new["gateway_passphrase"], "openai": "gone"},
+    }
+
+
 def test_one_is_rotated_alone_with_what_is_of_no_use_without_it(
     stage: Stage, x: Deployment
 ) -> None:

@@ -73,7 +73,8 @@ def test_what_is_needed_is_made_first_and_the_new_release_is_proved(
     assert story[story.index("status upgrading") :] == [
         "status upgrading",
         "stop tracking",
-        "count rows", "measure artifacts", "dump database", "count rows", "dump artifacts",
+        "count rows", "measure artifacts", "elsewhere", "dump database", "count rows",
+        "elsewhere", "dump artifacts",
         "status upgrading",
         "upgrade",
         "count rows",

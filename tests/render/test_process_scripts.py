@@ -1,9 +1,11 @@
 """The scripts of processes, in a real bash: every value arrives, and no data is lost."""
 
 import configparser
+import os
 import py_compile
 import re
 import stat
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -130,6 +132,30 @@ def test_seaweedfs_gets_one_folder_whatever_its_name_is(below: str, machine: Pat
     cwd = home / ".stackctl/scenario-5/run/objects"
     assert (cwd / folder.removeprefix("-dir=")).resolve() == home / "data/scenario-5/objects"
     assert "," not in folder
+
+
+def test_seaweedfs_tells_no_access_key(machine: Path) -> None:
+    """As version 4.48 writes them: its own, and one that it refuses."""
+    lines = [
+        "admin identity: name=admin-1, accessKey=$AWS_ACCESS_KEY_ID",
+        "InvalidAccessKeyId: attempted key 'rotated-away' not found. Available keys: 1",
+    ]
+    (machine / "bin/weed").write_text(f'#!/bin/bash\nprintf "%s\\n" "{lines[0]}" "{lines[1]}" >&2')
+    home = machine / "home"
+    found = processes("scenario-5", home=str(home), components=on(machine))
+    (script,) = [text for path, (text, _) in found.files.items() if path.endswith("seaweedfs.sh")]
+    secrets = home / ".secrets/scenario-5"
+    secrets.mkdir(parents=True)
+    for name in ("s3_access_key", "s3_secret_key"):
+        (secrets / name).write_text(PASSWORDS[name])
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, cwd=machine,
+        env={"PATH": f"{machine}/bin:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.stderr.splitlines() == [
+        "admin identity: name=admin-1, accessKey=…",
+        "InvalidAccessKeyId: attempted key '…' not found. Available keys: 1",
+    ]
 
 
 @pytest.mark.parametrize("auth", ["none", "basic"])

@@ -20,6 +20,8 @@ _HINT = (
 # what their daemon says: Docker Desktop, OrbStack, Rancher Desktop, Colima.
 _GUESTS = ("Docker Desktop", "OrbStack", "Rancher Desktop", "colima")
 
+_MEMINFO = Path("/proc/meminfo")
+
 
 def refuse_ssh(endpoint: str) -> None:
     """The daemon is not reached by ssh, which nobody does on one machine.
@@ -52,7 +54,7 @@ def refuse_remote(endpoint: str, info: Mapping[str, Any]) -> None:
             ("kernel", info.get("KernelVersion"), os.uname().release),
             ("memory in bytes", info.get("MemTotal"), _memory()),
         )
-        if theirs != ours
+        if ours is not None and theirs != ours
     ]
     if differs:
         raise UserError(
@@ -62,6 +64,10 @@ def refuse_remote(endpoint: str, info: Mapping[str, Any]) -> None:
         )
 
 
-def _memory() -> int:
+def _memory() -> int | None:
+    """In bytes; None where there is no Linux to tell."""
     # Where moby looks too: in a container of LXC the kernel itself would tell another number.
-    return int(Path("/proc/meminfo").read_text(encoding="ascii").split()[1]) * 1024
+    try:
+        return int(_MEMINFO.read_text(encoding="ascii").split()[1]) * 1024
+    except FileNotFoundError:
+        return None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stackctl.errors import UserError
+from stackctl.runtimes.docker import locality
 from stackctl.runtimes.docker.locality import refuse_remote
 from stackctl.runtimes.docker.runtime import Docker
 
@@ -63,3 +64,15 @@ def test_a_virtual_machine_of_this_machine_has_its_folders(
     refuse_remote("unix:///home/ada/.docker/desktop/docker.sock", said)
     with pytest.raises(UserError):
         refuse_remote("tcp://build:2375", said)
+
+
+@pytest.mark.parametrize("endpoint", [SOCKET, "tcp://build:2376"])
+def test_a_machine_without_linux_compares_what_it_knows(
+    info: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpoint: str
+) -> None:
+    monkeypatch.setattr(locality, "_MEMINFO", tmp_path / "meminfo")
+    refuse_remote(endpoint, {**info, "MemTotal": 1})
+    with pytest.raises(
+        UserError, match=r"on another machine \(host name build, not [^;]*\), where"
+    ):
+        refuse_remote(endpoint, {**info, "Name": "build", "MemTotal": 1})
