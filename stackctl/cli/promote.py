@@ -46,6 +46,14 @@ def promote(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="count what would be copied, and copy nothing")
     ] = False,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="leave out files that MLflow cannot read, and "
+                           "artifacts whose names the new stack cannot keep; each is told")
+    ] = False,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="cut texts that are too long for the new stack's "
+                           "database; each is told")
+    ] = False,
     timeout: Timeout = 180,
 ) -> None:  # fmt: skip
     """Copy a stack, or a store of MLflow's own, into a new stack of another scenario, and compare.
@@ -53,17 +61,22 @@ def promote(
     What is copied is only read. A promotion that was interrupted goes on by the same command.
     """
     from stackctl.console import counts, meter, say, size
+    from stackctl.operations.examination import Choice
     from stackctl.operations.origins import named
     from stackctl.operations.promote import destination, look
     from stackctl.operations.promote import promote as promote_stack
 
-    origin = named(home(), source, from_folder, from_uri, artifacts)
+    chosen = {Choice.SKIP: skip_unreadable, Choice.TRUNCATE: truncate}
+    choices = [choice for choice, wanted in chosen.items() if wanted]
+    origin = named(home(), source, from_folder, from_uri, artifacts, skip=skip_unreadable)
     target = destination(origin, home(), to, flags(given, name, port, runtime))
     if dry_run:
-        outcome = look(origin, target)
+        outcome = look(origin, target, choices)
     else:
         with meter() as shown:
-            outcome = promote_stack(origin, target, timeout=timeout, meter=shown, progress=say)
+            outcome = promote_stack(
+                origin, target, choices=choices, timeout=timeout, meter=shown, progress=say
+            )
     for note in outcome.notes:
         say(note)
     held = counts(outcome.counts)

@@ -1,6 +1,7 @@
 """What a database of MLflow holds, and its schema."""
 
 import os
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import sqlalchemy as sa
@@ -263,7 +264,8 @@ def rows_out(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
     """Every row, as `stackctl.courier.rows` defines the stream; of `uri` where that is given."""
     from stackctl.courier import rows
 
-    rows.write_rows(job.get("uri") or uri(), out, job.get("relocations", []), _part(job))
+    moved, cut_for = job.get("relocations", []), job.get("cut_for", "")
+    rows.write_rows(job.get("uri") or uri(), out, moved, _part(job), cut_for)
 
 
 def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
@@ -271,6 +273,31 @@ def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
     from stackctl.courier import rows
 
     return rows.read_rows(uri(), source, _part(job))
+
+
+def misfits(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """Which texts `database` cannot hold: `{"misfits": [["params.value of …", "…", true]]}`."""
+    from stackctl.courier import fitting
+    from stackctl.courier.copytext import Kind
+    from stackctl.courier.relocation import mover
+    from stackctl.courier.tables import Part, reflect
+
+    made = engine()
+    own = made.dialect.name.replace("postgresql", "postgres")
+    tables = {
+        table.name: fitting.Texts(
+            tuple(column.name for column in table.columns if column.kind is Kind.TEXT), table.key
+        )
+        for table in reflect(made, Part.TRACKING)
+    }
+    with made.connect().execution_options(stream_results=True) as connection:
+
+        def query(statement: str) -> Iterable[Sequence[object]]:
+            return connection.exec_driver_sql(statement)
+
+        moved = mover(job["relocations"])
+        found = fitting.in_tables(job["database"], own, tables, query, moved)
+        return {"misfits": [[one.where, one.why, one.cut] for one in found]}
 
 
 def _part(job: dict[str, Any]) -> "Part":
@@ -299,4 +326,5 @@ VERBS: dict[str, Verb] = {
     "rows-out": rows_out,
     "rows-in": rows_in,
     "digest": digest,
+    "misfits": misfits,
 }

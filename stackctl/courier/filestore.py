@@ -69,7 +69,8 @@ def rows_out(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
     from stackctl.courier.rows import write_rows
 
     with scratch_folder(job["scratch"]) as scratch:
-        write_rows(migrated(Path(job["folder"]), scratch), out, job["relocations"])
+        uri = migrated(Path(job["folder"]), scratch)
+        write_rows(uri, out, job["relocations"], cut_for=job.get("cut_for", ""))
 
 
 def elsewhere(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:

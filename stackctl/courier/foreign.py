@@ -25,4 +25,4 @@ def rows_out(job: dict[str, Any], source: BinaryIO, out: BinaryIO) -> None:
             number(made)
         else:
             uri = migrated(scratch / "store", scratch)
-        write_rows(uri, out, job["relocations"])
+        write_rows(uri, out, job["relocations"], cut_for=job.get("cut_for", ""))

@@ -32,6 +32,12 @@ def measure(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, int
     return {"objects": len(sizes), "bytes": sum(sizes)}
 
 
+def write_names(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
+    """The key of every object of `bucket`, as lines of JSON."""
+    for key, _, _ in listed(connected(), job["bucket"]):
+        out.write(json.dumps(key).encode() + b"\n")
+
+
 def write_all(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
     """Every object of `bucket`, as tar members named by their keys."""
     client, gone = connected(), []
@@ -101,6 +107,7 @@ def taken(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[
 
 VERBS: dict[str, Verb] = {
     "objects-measure": measure,
+    "objects-names": write_names,
     "objects-out": write_all,
     "objects-in": read_all,
     "objects-clear": clear,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from stackctl.courier.copytext import Fields, escape
+from stackctl.courier.copytext import Fields, escape, unescape
 from stackctl.courier.errors import Refused
 
 Relocations = Sequence[Sequence[str]]
@@ -32,6 +32,21 @@ def relocate(relocate_one: Callable[[str], str], table: str, columns: dict[str, 
     for name in LOCATED.get(table, ()):
         if name in columns:
             columns[name] = list(map(relocate_one, columns[name]))
+
+
+def mover(relocations: Relocations) -> Callable[[str, str, str], str]:
+    """What gives the text that will be in a table's column in place of another.
+
+    Raises:
+        Refused: As `relocator`.
+    """
+    relocate_one = relocator(relocations)
+
+    def moved(table: str, column: str, text: str) -> str:
+        located = column in LOCATED.get(table, ())
+        return unescape(relocate_one(escape(text))) if located else text
+
+    return moved
 
 
 def relocator(relocations: Relocations) -> Callable[[str], str]:

@@ -18,7 +18,8 @@ import sys
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from stackctl.courier.copytext import Fields, Kind
+from stackctl.courier import fitting
+from stackctl.courier.copytext import NULL, Fields, Kind, escape, unescape
 from stackctl.courier.digests import Digest, canonical, joined
 from stackctl.courier.errors import CourierError, Misfit, Refused
 from stackctl.courier.frames import End, Frame, read_frames, write_end, write_frame
@@ -30,7 +31,11 @@ from stackctl.courier.targets import open_target
 
 
 def write_rows(
-    uri: str, out: BinaryIO, relocations: Relocations = (), part: Part = Part.TRACKING
+    uri: str,
+    out: BinaryIO,
+    relocations: Relocations = (),
+    part: Part = Part.TRACKING,
+    cut_for: str = "",
 ) -> End:
     """Write every row of a store into `out`, in one snapshot; the store is only read.
 
@@ -42,6 +47,8 @@ def write_rows(
         out: Where the stream goes.
         relocations: Pairs of an old and a new prefix of artifact locations.
         part: Which of the tables.
+        cut_for: A database, as `stackctl.courier.fitting` calls it; texts that are too long for it
+            are cut, where they may be.
 
     Returns:
         By table: how many rows were written, and their digest.
@@ -51,7 +58,7 @@ def write_rows(
         Refused: It holds a value that is not of its column's type.
     """
     with open_source(uri, part) as source:
-        end = _pass_through(source, relocations, out)
+        end = _pass_through(source, relocations, out, cut_for)
     write_end(out, end)
     return end
 
@@ -98,7 +105,9 @@ def read_rows(uri: str, stream: BinaryIO, part: Part = Part.TRACKING) -> dict[st
     return {"loaded": loaded, "sent": end}
 
 
-def _pass_through(source: Source, relocations: Relocations, out: BinaryIO | None) -> End:
+def _pass_through(
+    source: Source, relocations: Relocations, out: BinaryIO | None, cut_for: str = ""
+) -> End:
     relocate_one = relocator(relocations) if relocations else None
     end: End = {}
     for table in source.tables:
@@ -108,6 +117,8 @@ def _pass_through(source: Source, relocations: Relocations, out: BinaryIO | None
             columns: dict[str, Fields] = dict(zip(table.names, batch, strict=True))
             if relocate_one:
                 relocate(relocate_one, table.name, columns)
+            if cut_for:
+                _cut(cut_for, table, columns)
             try:
                 data = joined(list(columns.values()))
             except UnicodeEncodeError:
@@ -122,6 +133,17 @@ def _pass_through(source: Source, relocations: Relocations, out: BinaryIO | None
             write_frame(out, table.name, table.names, 0, b"")
         end[table.name] = found.told()
     return end
+
+
+def _cut(database: str, table: Table, columns: dict[str, Fields]) -> None:
+    for column in table.columns:
+        if column.kind is Kind.TEXT and fitting.may_cut(table.name, column.name):
+            columns[column.name] = [
+                field
+                if field == NULL
+                else escape(fitting.cut(database, table.name, column.name, unescape(field)))
+                for field in columns[column.name]
+            ]
 
 
 def _comparable(table: Table, columns: dict[str, Fields]) -> bytes | None:

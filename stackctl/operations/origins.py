@@ -1,12 +1,13 @@
 """What a promotion copies from: a stack, or a store that MLflow alone has made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stackctl import locations
+from stackctl.courier.fitting import Misfit
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError
 from stackctl.kinds import KEYS
@@ -34,17 +35,27 @@ class Origin(Protocol):
         """While it is read, no other stackctl changes it."""
 
     def look(self) -> Census:
-        """What it holds; its revision is "" where its schema can be made the target's.
-
-        Raises:
-            UserError: It is not in a state in which it can be read.
-        """
+        """What it holds; its revision is "" where its schema can be made the target's."""
 
     def measure(self) -> int:
         """The size of its artifacts in bytes."""
 
-    def rows(self, target: Deployment) -> AbstractContextManager[BinaryIO]:
-        """Its rows as of one moment, with locations as the target needs them."""
+    def unreadable(self) -> Iterable[tuple[Path, str]]:
+        """Each file of it that cannot be read, and why."""
+
+    def misfits(self, target: Deployment) -> Iterable[Misfit]:
+        """Its texts that the target's database cannot hold."""
+
+    def paths(self) -> Iterator[str]:
+        """Of its artifacts, below the artifact root."""
+
+    def rows(self, target: Deployment, *, cut: bool = False) -> AbstractContextManager[BinaryIO]:
+        """Its rows as of one moment, with locations as the target needs them.
+
+        Args:
+            target: Where they go.
+            cut: Texts that are too long for its database are cut.
+        """
 
     def artifacts(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Its artifacts, by their paths below the artifact root."""
@@ -57,7 +68,13 @@ class Origin(Protocol):
 
 
 def named(
-    home: Home, stack: str | None, folder: Path | None, uri: str | None, artifacts: Path | None
+    home: Home,
+    stack: str | None,
+    folder: Path | None,
+    uri: str | None,
+    artifacts: Path | None,
+    *,
+    skip: bool = False,
 ) -> Origin:
     """What was named, one thing of three; nothing at all is the only stack that there is.
 
@@ -67,6 +84,7 @@ def named(
         folder: A folder of MLflow's own.
         uri: The address of a database of MLflow's own.
         artifacts: The folder of its artifacts, for a store that says another one.
+        skip: Read a stack of files without those that cannot be read.
 
     Raises:
         UserError: More than one was named, or it cannot be read.
@@ -83,7 +101,10 @@ def named(
         raise UserError(
             "--artifacts is for --from-folder and --from-uri", hint="a stack knows where they are"
         )
-    return StackOrigin(Deployment.recorded(home.choose(stack)))
+    deployment = Deployment.recorded(home.choose(stack))
+    if skip and not deployment.scenario.backend_kind.takes_rows:
+        return FilesOrigin(deployment)
+    return StackOrigin(deployment)
 
 
 class StackOrigin:
@@ -102,20 +123,35 @@ class StackOrigin:
 
     def look(self) -> Census:
         """As its database counts."""
-        self.deployment.backend.refuse_unreadable(self.deployment.data)
         return self.deployment.backend.census(self.deployment)
 
     def measure(self) -> int:
         """As its artifact store says."""
         return self.deployment.artifacts.measure(self.deployment)
 
-    def rows(self, target: Deployment) -> AbstractContextManager[BinaryIO]:
-        """By a courier beside its own stores."""
+    def unreadable(self) -> Iterable[tuple[Path, str]]:
+        """As its backend store says."""
+        return self.deployment.backend.unreadable(self.deployment.data)
+
+    def misfits(self, target: Deployment) -> Iterable[Misfit]:
+        """Likewise."""
         deployment = self.deployment
-        moved = locations.moves(
-            deployment.scenario, deployment.settings, deployment.data, target.root
+        return deployment.backend.misfits(deployment, target.scenario.backend, self._moves(target))
+
+    def paths(self) -> Iterator[str]:
+        """As its artifact store lists them."""
+        return map(
+            self.deployment.backend.artifact, self.deployment.artifacts.paths(self.deployment)
         )
-        return deployment.backend.rows(deployment, moved)
+
+    def rows(self, target: Deployment, *, cut: bool = False) -> AbstractContextManager[BinaryIO]:
+        """By a courier beside its own stores."""
+        cut_for = target.scenario.backend if cut else ""
+        return self.deployment.backend.rows(self.deployment, self._moves(target), cut_for)
+
+    def _moves(self, target: Deployment) -> list[tuple[str, str]]:
+        own = self.deployment
+        return locations.moves(own.scenario, own.settings, own.data, target.root)
 
     def artifacts(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """All that its artifact store has below the artifact root."""
@@ -152,23 +188,33 @@ class ForeignOrigin:
 
     def look(self) -> Census:
         """A copy of it is taken to the target's schema, whatever its own is."""
-        self._store.refuse_unreadable()
-        census = self._store.census()
-        return replace(census, revision="")
+        return replace(self._store.census(), revision="")
 
     def measure(self) -> int:
         """As the folders tell."""
         return sum(entry.size or 0 for entry, _ in self._store.artifacts(lambda _: None))
 
+    def unreadable(self) -> Iterable[tuple[Path, str]]:
+        """As the store says."""
+        return self._store.unreadable()
+
+    def misfits(self, target: Deployment) -> Iterable[Misfit]:
+        """Likewise."""
+        return self._store.misfits(target.scenario.backend, target.root)
+
+    def paths(self) -> Iterator[str]:
+        """As the folders tell."""
+        return (e.path for e, _ in self._store.artifacts(lambda _: None) if not e.folder)
+
     @contextmanager
-    def rows(self, target: Deployment) -> Iterator[BinaryIO]:
+    def rows(self, target: Deployment, *, cut: bool = False) -> Iterator[BinaryIO]:
         """By a courier beside the target's stores, to which it is sent."""
         job = {
             "database": self._store.database,
             "scratch": str(target.data) if target.scenario.uses_data_folder else "",
-            "relocations": [pair for place in self._store.located if place.folder is not None
-                            for pair in place.relocations(target.root)],
-        }  # fmt: skip
+            "relocations": self._store.relocations(target.root),
+            "cut_for": target.scenario.backend if cut else "",
+        }
         with target.courier("foreign-rows-out", **job) as pipe:
             tree.pack(self._store.packed(target.stack.folder), pipe.stdin)
             pipe.stdin.close()
@@ -190,3 +236,19 @@ class ForeignOrigin:
             for kind in KEYS
             if (rows := census.encrypted.get(kind.name)) and not told[kind.name]
         ]
+
+
+class FilesOrigin(ForeignOrigin):
+    """A stack of files, which are read as anybody else's: without those that cannot be read."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__(foreign.Folder(deployment.data / "mlruns"))
+        self.name, self._deployment = f"stack {deployment.stack.name!r}", deployment
+
+    def is_stack(self, stack: Stack) -> bool:
+        """One of that home and name."""
+        return stack.folder == self._deployment.stack.folder
+
+    def held(self) -> AbstractContextManager[object]:
+        """By the stack's lock."""
+        return held(self._deployment)

@@ -7,7 +7,7 @@ only read. Until the last proof the target's manifest says `promoting`; the same
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -17,6 +17,7 @@ from stackctl.errors import MachineError, UserError
 from stackctl.operations import keys
 from stackctl.operations.comparison import first_unequal
 from stackctl.operations.deploy import deploy_held
+from stackctl.operations.examination import Choice, examine, takes
 from stackctl.operations.held import Held, admit, held
 from stackctl.operations.origins import Origin
 from stackctl.operations.preflight import refuse_another_scenario
@@ -79,15 +80,14 @@ def destination(origin: Origin, home: Home, scenario: str, flags: Sequence[str])
     return Deployment.recorded(stack)
 
 
-def look(origin: Origin, target: Deployment) -> Promotion:
+def look(origin: Origin, target: Deployment, choices: Collection[Choice] = ()) -> Promotion:
     """What a promotion would copy; changes nothing.
 
     Raises:
         UserError: It would be refused.
     """
     with origin.held():
-        census, size = _look(origin, target)
-        notes = [_CLOSED.format(what) for what in origin.closed(census)]
+        census, size, notes = _look(origin, target, choices)
         there = admit(target, new=True, resumes=(STATUS,))
         keys.refuse_without(target)
         if there is not None and there.deployed_at and there.status != STATUS:
@@ -96,13 +96,20 @@ def look(origin: Origin, target: Deployment) -> Promotion:
 
 
 def promote(
-    origin: Origin, target: Deployment, *, timeout: float, meter: Meter, progress: Progress
+    origin: Origin,
+    target: Deployment,
+    *,
+    choices: Collection[Choice] = (),
+    timeout: float,
+    meter: Meter,
+    progress: Progress,
 ) -> Promotion:
     """Copy everything into a stack that is new, or empty.
 
     Args:
         origin: Is only read.
         target: Need not exist.
+        choices: What is done with things that the target cannot take.
         timeout: Seconds for the target's services to become ready.
         meter: Told how far it is.
         progress: Told what goes on.
@@ -112,9 +119,9 @@ def promote(
         MachineError: It failed, or the two sides differ; the same command goes on.
     """
     with origin.held(), held(target, new=True, resumes=(STATUS,)) as door:
-        census, size = _look(origin, target)
-        for what in origin.closed(census):
-            progress(_CLOSED.format(what))
+        census, size, told = _look(origin, target, choices)
+        for line in told:
+            progress(line)
         before = door.known
         keys.refuse_without(target)
         if before is None or not before.deployed_at:
@@ -125,17 +132,25 @@ def promote(
         target.start(timeout, progress)
         _refuse_another_schema(origin, target, census, there or target.backend.census(target))
         notes: list[str] = []
-        tables, artifacts = _fill(origin, door, census, size, timeout, meter, progress, notes)
+        tables, artifacts = _fill(
+            origin, door, census, size, choices, timeout, meter, progress, notes
+        )
         return Promotion(dict(census.counts), size, tables, artifacts, tuple(notes))
 
 
-def _look(origin: Origin, target: Deployment) -> tuple[Census, int]:
+def _look(
+    origin: Origin, target: Deployment, choices: Collection[Choice]
+) -> tuple[Census, int, list[str]]:
+    """What it holds, the size of its artifacts, and what the user should know before."""
     if not target.scenario.backend_kind.takes_rows:
         raise UserError(
             f"{target.scenario.name} keeps runs as files, which MLflow no longer develops",
             hint="choose a scenario with a database: stackctl scenarios",
         )
-    return origin.look(), origin.measure()
+    told = examine(origin, target, choices)
+    census = origin.look()
+    told += [_CLOSED.format(what) for what in origin.closed(census)]
+    return census, origin.measure(), told
 
 
 def _refuse_content(target: Deployment) -> Census:
@@ -154,6 +169,7 @@ def _fill(
     door: Held,
     census: Census,
     size: int,
+    choices: Collection[Choice],
     timeout: float,
     meter: Meter,
     progress: Progress,
@@ -164,9 +180,9 @@ def _fill(
     door.save(door.manifest.with_(status=STATUS))
     runtime.stop(stack, target.scenario.servers)
     meter.expect(f"promoting {origin.name}: rows", census.bytes)
-    sent = _copy_rows(origin, target, meter)
+    sent = _copy_rows(origin, target, Choice.TRUNCATE in choices, meter)
     meter.expect(f"promoting {origin.name}: artifacts", size)
-    digests = _copy_artifacts(origin, target, meter, notes)
+    digests = _copy_artifacts(origin, target, Choice.SKIP in choices, meter, notes)
     meter.expect("comparing artifacts", size)
     _compare_rows(sent, target)
     _compare_counts(census, target)
@@ -191,9 +207,9 @@ def _refuse_another_schema(
         )
 
 
-def _copy_rows(origin: Origin, target: Deployment, meter: Meter) -> dict[str, Any]:
+def _copy_rows(origin: Origin, target: Deployment, cut: bool, meter: Meter) -> dict[str, Any]:
     """The rows of the origin; returns the number and the digest of each table's."""
-    with origin.rows(target) as rows, target.courier("rows-in") as taken:
+    with origin.rows(target, cut=cut) as rows, target.courier("rows-in") as taken:
         while chunk := rows.read(_CHUNK):
             taken.stdin.write(chunk)
             meter.advance(len(chunk))
@@ -203,13 +219,15 @@ def _copy_rows(origin: Origin, target: Deployment, meter: Meter) -> dict[str, An
 
 
 def _copy_artifacts(
-    origin: Origin, target: Deployment, meter: Meter, notes: list[str]
+    origin: Origin, target: Deployment, skip: bool, meter: Meter, notes: list[str]
 ) -> dict[str, str]:
-    """Every artifact; returns the SHA-256 of each, by its name in an archive."""
+    """Every artifact that the target takes; returns each one's SHA-256, by its archive's name."""
     digests: dict[str, str] = {}
 
     def passing() -> Iterator[tuple[str, Entry, BinaryIO]]:
         for entry, content in origin.artifacts(notes.append):
+            if skip and not takes(target, entry.path):
+                continue
             watched = _Hashed(content, meter)
             yield "artifacts", entry, watched  # type: ignore[misc]
             if not entry.folder:

@@ -161,7 +161,10 @@ class ProcessRendering(Rendering):
         """
         folder = "images/mlflow"
         metadata = "Metadata-Version: 2.1\nName: stackctl-proxied-s3\nVersion: 1\n"
-        self.files["plugins/proxied_s3.py"] = (template(f"{folder}/proxied_s3.py") or "", 0o644)
+        plugin = template(f"{folder}/proxied_s3.py") or ""
+        # A server that runs has read the one of before.
+        self.scripts["proxied_s3.py"] = plugin
+        self.files["plugins/proxied_s3.py"] = (plugin, 0o644)
         dist = "plugins/stackctl_proxied_s3-1.dist-info"
         self.files[f"{dist}/METADATA"] = (metadata, 0o644)
         entry_points = template(f"{folder}/proxied_s3.dist") or ""

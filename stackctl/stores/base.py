@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from stackctl.courier.fitting import Misfit
 from stackctl.settings import Settings
 from stackctl.stores.credentials import Credential
 from stackctl.stores.reach import Reach
 
 Note = Callable[[str], None]
+# What every file system and every object store of ours takes as a part of a path.
+_PART_BYTES = 255
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,21 @@ class BackendStore:
     kind: str
     dumped: tuple[str, ...] = ()
 
-    def refuse_unreadable(self, data: Path) -> None:
-        """Everything in a data folder can be read that would be copied.
+    def unreadable(self, data: Path) -> Iterable[tuple[Path, str]]:
+        """Each file in a data folder that would be copied and cannot be read, and why."""
+        return ()
 
-        Raises:
-            UserError: Naming what cannot.
+    def misfits(
+        self, reach: Reach, database: str, relocations: Sequence[tuple[str, str]]
+    ) -> Iterable[Misfit]:
+        """Its texts that a database of another kind cannot hold.
+
+        Args:
+            reach: How it is reached; it is only read.
+            database: That kind.
+            relocations: As for `rows`.
         """
+        raise NotImplementedError
 
     def flaw(self, entry: Entry, content: BinaryIO) -> str:
         """What is wrong with an entry of a dump that `load` would not take, in words; else ""."""
@@ -124,13 +136,14 @@ class BackendStore:
         raise NotImplementedError
 
     def rows(
-        self, reach: Reach, relocations: Sequence[tuple[str, str]]
+        self, reach: Reach, relocations: Sequence[tuple[str, str]], cut_for: str = ""
     ) -> AbstractContextManager[BinaryIO]:
         """Everything in it as a stream of rows (`stackctl.courier.rows`), of one moment.
 
         Args:
             reach: How it is reached; it is only read.
             relocations: Pairs of an old and a new beginning of artifact locations.
+            cut_for: A kind of database, for which texts are cut that are too long.
         """
         raise NotImplementedError
 
@@ -171,6 +184,25 @@ class ArtifactStore:
     def measure(self, reach: Reach) -> int:
         """The size of all artifacts in bytes."""
         raise NotImplementedError
+
+    def paths(self, reach: Reach) -> Iterator[str]:
+        """Of every artifact, below the artifact root."""
+        raise NotImplementedError
+
+    def refusal(self, path: str, settings: Settings) -> str:
+        """Why an artifact of that path cannot be kept; "" where it can."""
+        parts = path.split("/")
+        if any(part in ("", ".", "..") for part in parts):
+            return "a part of its name is empty, or one or two dots"
+        try:
+            long = any(len(part.encode()) > _PART_BYTES for part in parts)
+        except UnicodeEncodeError:
+            return "its name is no Unicode"
+        return f"a part of its name has more than {_PART_BYTES} bytes" if long else ""
+
+    def nests(self, settings: Settings) -> bool:
+        """An artifact may have another's path and go on below it."""
+        return False
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
         """Every artifact, with the section of the archive that it belongs to."""

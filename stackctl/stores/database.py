@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from stackctl.courier.fitting import Misfit
 from stackctl.errors import MachineError
 from stackctl.kinds import BACKENDS
 from stackctl.stores.base import BackendStore, Census, Entry
@@ -26,10 +27,19 @@ class Database(BackendStore):
         found = reach.ask("counts")
         return Census(found["counts"], found["revision"], found["bytes"], found["encrypted"])
 
+    def misfits(
+        self, reach: Reach, database: str, relocations: Sequence[tuple[str, str]]
+    ) -> Iterable[Misfit]:
+        """As a courier finds them."""
+        found = reach.ask("misfits", database=database, relocations=relocations)
+        return [Misfit(*one) for one in found["misfits"]]
+
     @contextmanager
-    def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+    def rows(
+        self, reach: Reach, relocations: Sequence[tuple[str, str]], cut_for: str = ""
+    ) -> Iterator[BinaryIO]:
         """As the database gives them in one snapshot."""
-        with reach.courier("rows-out", relocations=relocations) as pipe:
+        with reach.courier("rows-out", relocations=relocations, cut_for=cut_for) as pipe:
             yield pipe.stdout
 
     def credentials(self) -> list[Credential]:

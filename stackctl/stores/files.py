@@ -7,13 +7,14 @@ MLFLOW_ALLOW_FILE_STORE=true to use it (seen with 3.17.2).
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from stackctl.courier.counting import OWN
-from stackctl.stores import filecheck, sqlite, tree
+from stackctl.courier.fitting import Misfit
+from stackctl.stores import filecheck, filetexts, sqlite, tree
 from stackctl.stores.base import BackendStore, Census, Entry, Note
 from stackctl.stores.reach import Reach
 
@@ -84,10 +85,19 @@ class Files(BackendStore):
             root = reach.data if entry.path == sqlite.LOGIN else reach.data / "mlruns"
             tree.write(root, [(entry, content)])
 
+    def misfits(
+        self, reach: Reach, database: str, relocations: Sequence[tuple[str, str]]
+    ) -> Iterable[Misfit]:
+        """File by file."""
+        return filetexts.misfits(reach.data / "mlruns", database, relocations)
+
     @contextmanager
-    def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+    def rows(
+        self, reach: Reach, relocations: Sequence[tuple[str, str]], cut_for: str = ""
+    ) -> Iterator[BinaryIO]:
         """As MLflow's own migration reads the files."""
-        job = {"folder": str(reach.data / "mlruns"), "scratch": str(reach.data)}
+        job = {"folder": str(reach.data / "mlruns"), "scratch": str(reach.data),
+               "cut_for": cut_for}  # fmt: skip
         with reach.courier("files-rows-out", **job, relocations=relocations) as pipe:
             yield pipe.stdout
 
@@ -100,9 +110,9 @@ class Files(BackendStore):
         """In the files, as YAML."""
         reach.ask("files-settle", folder=str(reach.data / "mlruns"), relocations=relocations)
 
-    def refuse_unreadable(self, data: Path) -> None:
+    def unreadable(self, data: Path) -> Iterable[tuple[Path, str]]:
         """File by file."""
-        filecheck.refuse_unreadable(data / "mlruns")
+        return filecheck.unreadable(data / "mlruns")
 
     def keeps(self, path: str) -> bool:
         """All but artifacts."""
@@ -113,8 +123,8 @@ class Files(BackendStore):
         return live(path)
 
 
-def census(root: Path) -> Census:
-    """What a file store holds, by its folders."""
+def census(root: Path, without: Collection[Path] = ()) -> Census:
+    """What a file store holds, by its folders, but for some of its files and folders."""
     own = {
         path.parent.relative_to(root).as_posix() + "/"
         for path in [*root.glob("*/meta.yaml"), *root.glob(f"{_TRASH}*/meta.yaml")]
@@ -124,6 +134,8 @@ def census(root: Path) -> Census:
     size = 0
     for entry, path in tree.walk(root, lambda _: None):
         if entry.folder or entry.path.startswith(tuple(own)) or not keeps(entry.path):
+            continue
+        if tree.below(path, without):
             continue
         size += entry.size or 0
         parts = tuple(live(entry.path).split("/"))

@@ -22,6 +22,11 @@ class Folder(ArtifactStore):
         found = tree.walk(reach.data / "mlruns", lambda _: None)
         return sum(entry.size or 0 for entry, _ in found if not keeps(entry.path))
 
+    def paths(self, reach: Reach) -> Iterator[str]:
+        """Of every file that is not the backend store's own."""
+        found = tree.walk(reach.data / "mlruns", lambda _: None)
+        return (e.path for e, _ in found if not e.folder and not reach.keeps(e.path))
+
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
         """Every file and folder that is not the backend store's own."""
         keeps = reach.keeps

@@ -13,9 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from stackctl.courier import fitting
 from stackctl.courier.counting import counted
+from stackctl.courier.fitting import Misfit
+from stackctl.courier.relocation import mover
 from stackctl.errors import UserError
-from stackctl.stores import filecheck, files, sqlite, tree
+from stackctl.stores import filecheck, files, filetexts, sqlite, tree
 from stackctl.stores.base import Census, Entry, Note
 
 # What MLflow makes for a run, and for logged models and traces (3.17.2).
@@ -64,12 +67,18 @@ class Foreign:
         """What it holds now."""
         raise NotImplementedError
 
-    def refuse_unreadable(self) -> None:
-        """Everything in it can be read that would be copied.
+    def unreadable(self) -> Iterable[tuple[Path, str]]:
+        """Each file of it that cannot be read, and why; without these it is counted and copied."""
+        return ()
 
-        Raises:
-            UserError: Naming what cannot.
-        """
+    def misfits(self, database: str, root: str) -> Iterable[Misfit]:
+        """Its texts that a database cannot hold, once its artifacts are below `root`."""
+        raise NotImplementedError
+
+    def relocations(self, root: str) -> list[tuple[str, str]]:
+        """Of all its experiments whose artifacts are on this machine; see `Located`."""
+        return [pair for place in self.located if place.folder is not None
+                for pair in place.relocations(root)]  # fmt: skip
 
     @cached_property
     def located(self) -> list[Located]:
@@ -95,6 +104,8 @@ class Foreign:
                 # A user may have given an experiment a folder with much else in it.
                 if not _ARTIFACTS.fullmatch(child.name) or not child.is_dir():
                     continue
+                if tree.below(child, self._left_out):
+                    continue
                 for entry, path in tree.walk(child, note):
                     name = f"{child.name}/{entry.path}"
                     if self._is_artifact(place, name):
@@ -104,17 +115,33 @@ class Foreign:
     def _is_artifact(self, place: Located, path: str) -> bool:
         return True
 
+    @cached_property
+    def _left_out(self) -> frozenset[Path]:
+        return frozenset()
+
 
 class Folder(Foreign):
     """A file store, as `mlflow` makes it below `mlruns/`."""
 
     def census(self) -> Census:
         """As the folders tell."""
-        return files.census(self.path)
+        return files.census(self.path, self._left_out)
 
-    def refuse_unreadable(self) -> None:
+    def unreadable(self) -> Iterable[tuple[Path, str]]:
         """File by file."""
-        filecheck.refuse_unreadable(self.path)
+        return self._unreadable
+
+    @cached_property
+    def _unreadable(self) -> list[tuple[Path, str]]:
+        return list(filecheck.unreadable(self.path))
+
+    @cached_property
+    def _left_out(self) -> frozenset[Path]:
+        return frozenset(filecheck.left_out(path) for path, _ in self._unreadable)
+
+    def misfits(self, database: str, root: str) -> Iterable[Misfit]:
+        """File by file."""
+        return filetexts.misfits(self.path, database, self.relocations(root), self._left_out)
 
     @cached_property
     def located(self) -> list[Located]:
@@ -127,8 +154,10 @@ class Folder(Foreign):
 
     def packed(self, scratch: Path) -> Iterator[tuple[Entry, BinaryIO]]:
         """The store's own files."""
-        found = tree.walk(self.path, lambda _: None)
-        yield from tree.opened((e, p) for e, p in found if files.keeps(e.path))
+        found, without = tree.walk(self.path, lambda _: None), self._left_out
+        yield from tree.opened(
+            (e, p) for e, p in found if files.keeps(e.path) and not tree.below(p, without)
+        )
 
     def _folder(self, beside: Path, location: str) -> Path | None:
         if self._artifacts is not None:
@@ -144,7 +173,7 @@ class Folder(Foreign):
 
     def _experiments(self) -> list[Path]:
         metas = [*self.path.glob("*/meta.yaml"), *self.path.glob(".trash/*/meta.yaml")]
-        return [meta.parent for meta in sorted(metas)]
+        return [m.parent for m in sorted(metas) if not tree.below(m, self._left_out)]
 
 
 class SQLite(Foreign):
@@ -167,6 +196,16 @@ class SQLite(Foreign):
             )
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return Census(counts, str(revision), self.path.stat().st_size, closed)
+
+    def misfits(self, database: str, root: str) -> Iterable[Misfit]:
+        """As the database itself finds them."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {name: _texts(connection, name) for (name,) in rows.fetchall()}
+            moved = mover(self.relocations(root))
+            yield from fitting.in_tables(
+                database, "sqlite", tables, lambda query: connection.execute(query), moved
+            )
 
     @cached_property
     def located(self) -> list[Located]:
@@ -250,6 +289,15 @@ def open_uri(uri: str, artifacts: Path | None) -> Foreign:
             else "is it a database of MLflow?",
         ) from error
     return store
+
+
+def _texts(connection: sqlite3.Connection, table: str) -> fitting.Texts:
+    found = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", [table])
+    columns = [(name, kind.upper(), key) for name, kind, key in found]
+    return fitting.Texts(
+        tuple(name for name, kind, _ in columns if kind.startswith(("VARCHAR", "TEXT"))),
+        tuple(name for name, _, key in columns if key),
+    )
 
 
 def _once(found: Iterable[Located]) -> list[Located]:

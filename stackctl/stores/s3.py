@@ -1,6 +1,7 @@
 """A bucket in an S3 object store: the stack's own, or an external one."""
 
 import json
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
@@ -16,6 +17,15 @@ from stackctl.stores.reach import Reach
 _ROOT = "artifacts"
 _ELSEWHERE = "bucket"
 _CHUNK = 1 << 20
+_KEY_BYTES = 1024
+# What an object store loses of a name, or refuses (SeaweedFS 4.48 by trial, MinIO and RustFS by
+# their sources, of 2025 and 2026), and how that is said.
+_LOST = {
+    "seaweedfs": (r"\\|(^|/)\.uploads(/|$)",
+                  "SeaweedFS makes a folder of a backslash, and hides what is in .uploads"),
+    "minio": (r"(^|/)\s*\.\.?\s*(/|$)", "MinIO refuses a part of blanks and dots"),
+    "rustfs": (r"(^|[/\\])\s*\.\.?\s*([/\\]|$)", "RustFS refuses a part of blanks and dots"),
+}  # fmt: skip
 
 
 class S3(ArtifactStore):
@@ -26,6 +36,27 @@ class S3(ArtifactStore):
     def measure(self, reach: Reach) -> int:
         """The size of all objects of the bucket."""
         return int(reach.ask("objects-measure", bucket=reach.settings.bucket)["bytes"])
+
+    def paths(self, reach: Reach) -> Iterator[str]:
+        """By their keys; what lies beside the artifacts is none."""
+        with reach.courier("objects-names", bucket=reach.settings.bucket) as pipe:
+            for line in pipe.stdout:
+                head, _, path = str(json.loads(line)).partition("/")
+                if head == _ROOT:
+                    yield path
+
+    def refusal(self, path: str, settings: Settings) -> str:
+        """As the object store takes keys."""
+        if general := super().refusal(path, settings):
+            return general
+        if len(f"{_ROOT}/{path}".encode()) > _KEY_BYTES:
+            return f"its key has more than {_KEY_BYTES} bytes"
+        pattern, why = _LOST.get(settings.object_store, ("(?!)", ""))
+        return why if re.search(pattern, path) else ""
+
+    def nests(self, settings: Settings) -> bool:
+        """Where objects are no files."""
+        return settings.object_store not in ("minio", "rustfs")
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
         """Every object of the bucket."""

@@ -115,10 +115,12 @@ class SQLite(Database):
         yield from dump(reach.data, _FILES)
 
     @contextmanager
-    def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
+    def rows(
+        self, reach: Reach, relocations: Sequence[tuple[str, str]], cut_for: str = ""
+    ) -> Iterator[BinaryIO]:
         """From a copy: writers would wait until the last row was read."""
         with copied(reach.data / "mlruns.db", reach.data) as path:
-            job = {"uri": f"sqlite:///{path}", "relocations": relocations}
+            job = {"uri": f"sqlite:///{path}", "relocations": relocations, "cut_for": cut_for}
             with reach.courier("rows-out", **job) as pipe:
                 yield pipe.stdout
 

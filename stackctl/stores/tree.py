@@ -4,7 +4,7 @@ import io
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +47,17 @@ def _walk(
             yield Entry(relative, info.st_size, modified=info.st_mtime), path
         else:
             note(f"{path} is neither a file nor a folder and was left out")
+
+
+def shown(path: object) -> str:
+    """A path as it may stand in a message: on one line, whatever is in it."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
+def below(path: Path, places: Collection[Path]) -> bool:
+    """A path is one of some places, or in one of them."""
+    return bool(places) and not {path, *path.parents}.isdisjoint(places)
 
 
 def opened(found: Iterable[tuple[Entry, Path]]) -> Iterator[tuple[Entry, BinaryIO]]:

@@ -72,6 +72,10 @@ def read(state: Path) -> None:
         login = (user, os.environ["MLFLOW_TRACKING_PASSWORD"]) if user else None
         # Of anything else a client thinks that it will pass, and tries again for minutes.
         assert requests.get(nothing, auth=login, timeout=20).status_code == 404
+        # SeaweedFS would keep it under another name.
+        lost = nothing.replace("nothing", "back%5Cslash")
+        refused = requests.put(lost, data=b"x", auth=login, timeout=20)
+        assert (refused.status_code, "choose another name" in refused.text) == (400, True)
     if quickstart := json.loads(state.read_text()).get("quickstart"):
         read_quickstart(client, quickstart)
 

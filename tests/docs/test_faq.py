@@ -29,7 +29,8 @@ SOURCES = {
     "The UI opens and cannot load": "server/security_utils.py",
     "401 with a login": "server/auth/__init__.py",
 }
-OTHERS = ["My run is not in the UI", "A client that waits for minutes"]
+OTHERS = ["My run is not in the UI", "A client that waits for minutes",
+          "An artifact under another name"]  # fmt: skip
 CLIENT = """
 import json, os, pathlib, shutil, sqlite3, sys
 import mlflow

@@ -174,6 +174,31 @@ class TestForeign:
         assert_holds(tell(user, names[0]), written)
         assert hashes(moved) == before
 
+    @pytest.mark.matrix
+    def test_what_the_target_cannot_take_is_told_before_it_is_made(
+        self, user: User, names: list[str], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "mlruns"
+        content(tmp_path, str(folder))
+        run = next(folder.glob("*/*/params")).parent
+        (run / "params" / "long").write_text("x" * 9000)
+        (run / "params" / "._long").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+        (run / "artifacts" / "back\\slash.txt").write_text("b")
+        words_ = ("promote", "--from-folder", str(folder), "--to", "scenario-5", "--name", names[0])
+        for more in ((), ("--dry-run",), ("--truncate",), ("--skip-unreadable",)):
+            refused = user.run(*words_, *more)
+            assert refused.returncode == 2, refused.stderr
+            assert "nothing was changed" in refused.stderr
+            assert not user.stack(names[0]).folder.exists()
+        told = promote(user, "scenario-5", names[0], "--from-folder", str(folder),
+                       "--skip-unreadable", "--truncate")  # fmt: skip
+        assert told.count("left out: ") == 2
+        assert told.count("cut: ") == 1
+        copied = tell(user, names[0])["runs"][run.name]
+        assert copied["params"]["long"] == "x" * 8000
+        assert "._long" not in copied["params"]
+        assert not [name for name in copied["artifacts"] if "slash" in name]
+
     def test_a_database_of_an_older_mlflow(
         self, user: User, names: list[str], tmp_path: Path
     ) -> None:

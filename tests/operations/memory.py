@@ -3,11 +3,14 @@
 import hashlib
 import io
 import json
+import re
+import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from stackctl.courier.fitting import Misfit, misfits
 from stackctl.courier.places import Experiment, Located, places
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
@@ -70,9 +73,19 @@ class MemoryBackend(BackendStore):
             held.sealed = found["sealed"]
             held.passwords |= found["users"]
 
+    def misfits(
+        self, reach: Reach, database: str, relocations: Sequence[tuple[str, str]]
+    ) -> Iterable[Misfit]:
+        self._machine.asked("misfits")
+        tables = _moved(self._machine.database(_stack(reach)).tables, relocations)
+        for place in tables.get("runs", []):
+            yield from misfits(database, "runs", {"artifact_uri": place}, "a run")
+
     @contextmanager
-    def rows(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> Iterator[BinaryIO]:
-        self._machine.asked("rows out")
+    def rows(
+        self, reach: Reach, relocations: Sequence[tuple[str, str]], cut_for: str = ""
+    ) -> Iterator[BinaryIO]:
+        self._machine.asked(f"rows out{' cut for ' * bool(cut_for)}{cut_for}")
         held = self._machine.database(_stack(reach))
         tables = _moved(held.tables, relocations)
         yield io.BytesIO(json.dumps({"tables": tables, "sealed": held.sealed}).encode())
@@ -98,6 +111,17 @@ class MemoryArtifacts(ArtifactStore):
     def measure(self, reach: Reach) -> int:
         self._machine.asked("measure artifacts")
         return sum(map(len, self._machine.artifacts(_stack(reach)).values()))
+
+    def paths(self, reach: Reach) -> Iterator[str]:
+        self._machine.asked("list artifacts")
+        names = sorted(self._machine.artifacts(_stack(reach)))
+        return (n.removeprefix("artifacts/") for n in names if n.startswith("artifacts/"))
+
+    def refusal(self, path: str, settings: Settings) -> str:
+        return self._real.refusal(path, settings)
+
+    def nests(self, settings: Settings) -> bool:
+        return self._real.nests(settings)
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
         self._machine.asked("dump artifacts")
@@ -179,8 +203,11 @@ class MemoryCourier:
         held.tables, held.sealed = found["tables"], found["sealed"]
         return {"sent": self._digest(b"")}
 
-    def _foreign_rows_out(self, _: bytes, **job: Any) -> bytes:
-        tables = {"experiments": ["Default"], "runs": [job["database"] or "a folder"]}
+    def _foreign_rows_out(self, packed: bytes, **job: Any) -> bytes:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            runs = [n for n in tar.getnames() if re.fullmatch("[^/]+/[0-9a-f]{32}/meta.yaml", n)]
+        found = [job["database"]] if job["database"] else ["a folder"] * len(runs)
+        tables = {"experiments": ["Default"], "runs": found}
         return json.dumps({"tables": tables, "sealed": {}}).encode()
 
     def _digest(self, _: bytes) -> dict[str, Any]:

@@ -43,7 +43,9 @@ def test_rows_come_before_artifacts_and_both_are_compared_before_it_starts(
 ) -> None:
     found = into(stage, origin, "scenario-5", "name=y")
     story = stage.machine.story
-    assert story[:3] == ["sweep", "count rows", "measure artifacts"]
+    assert story[:5] == [
+        "sweep", "misfits", "list artifacts", "count rows", "measure artifacts",
+    ]  # fmt: skip
     assert story[story.index("status deployed") + 1 :] == [
         "count rows", "measure artifacts",
         "status promoting",

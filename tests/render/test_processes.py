@@ -17,7 +17,7 @@ from syrupy.assertion import SnapshotAssertion
 from stackctl import scenarios, settings
 from stackctl.errors import BadSetting, MachineError, UserError
 from stackctl.render import Bundle, Component, ProcessRendering
-from stackctl.render.templates import quoted
+from stackctl.render.templates import quoted, template
 from tests.bundles import (
     COMPONENTS,
     MARIADB,
@@ -253,6 +253,18 @@ def test_the_digest_of_a_service_follows_what_the_machine_gives_it(
 ) -> None:
     before, now = digests(), digests(**machine)
     assert {name for name in now if now[name] != before[name]} == services
+
+
+def test_a_server_with_another_plug_in_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digests()
+    real = template
+
+    def changed(path: str) -> str | None:
+        return f"{real(path)}# more\n" if path.endswith("proxied_s3.py") else real(path)
+
+    monkeypatch.setattr("stackctl.render.processes.template", changed)
+    now = digests()
+    assert {name for name in now if now[name] != before[name]} == {"tracking"}
 
 
 # What supervisord reads.

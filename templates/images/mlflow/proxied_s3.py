@@ -9,13 +9,21 @@ advertises no such short cut.
 And it says of an object that does not exist that it does not, so that the proxy answers 404. MLflow
 answers 500 (3.17.2), which its clients take for a passing failure and try again for four minutes:
 each time that one asks for `runs:/RUN/model`, since a model's files are not among its run's.
+
+And it takes no artifact under a name that SeaweedFS would lose (4.48): it makes a folder of what
+stands before a backslash, and lists nothing that is in a folder `.uploads`. The proxy answers 400.
 """
+
+import posixpath
+import re
 
 from botocore.exceptions import ClientError
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
+
+_LOST = re.compile(r"\\|(^|/)\.uploads(/|$)")
 
 
 class ProxiedS3ArtifactRepository(ArtifactRepository):
@@ -26,6 +34,13 @@ class ProxiedS3ArtifactRepository(ArtifactRepository):
         self._s3 = S3ArtifactRepository(artifact_uri, *args, **kwargs)
 
     def log_artifact(self, local_file, artifact_path=None):
+        name = posixpath.join(artifact_path or "", posixpath.basename(local_file))
+        if _LOST.search(name):
+            raise MlflowException(
+                f"artifact {name!r} was not stored: a name here has neither a backslash nor a "
+                "folder .uploads; choose another name, with / between folders",
+                INVALID_PARAMETER_VALUE,
+            )
         self._s3.log_artifact(local_file, artifact_path)
 
     def log_artifacts(self, local_dir, artifact_path=None):
