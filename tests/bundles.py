@@ -209,11 +209,11 @@ def written(of: Bundle, folder: Path) -> Path:
 
 
 def readable(of: Bundle) -> str:
-    """All files in one text, without the lock files and the digests that follow from them."""
+    """All files in one text, without those that are no templates, and digests of the lock files."""
     parts = [
         f"# ==== {name} ({mode:04o})\n{text}"
         for name, (text, mode) in of.files.items()
-        if not name.endswith(".lock")
+        if not name.endswith((".lock", "mlflow_server.py"))
     ]
     text = re.sub(r"stackctl-mlflow:[0-9.]+-[0-9a-f]{12}", "stackctl-mlflow:TAG", "\n".join(parts))
     return re.sub(r'(\bdigest(?::| =) )"[0-9a-f]{16}"', r'\1"DIGEST"', text)

@@ -57,6 +57,7 @@ def test_first_deploy_makes_everything_in_order() -> None:
 + create   folder   /home/ada/data  (local stores need it)
 + write    file     .env  (it does not exist)
 + write    file     compose.yaml  (it does not exist)
++ write    file     entrypoints/mlflow_server.py  (it does not exist)
 + write    file     entrypoints/mysql-initialised.sh  (it does not exist)
 + write    file     entrypoints/mysql.sh  (it does not exist)
 + write    file     entrypoints/tracking.sh  (it does not exist)
@@ -74,7 +75,7 @@ def test_first_deploy_makes_everything_in_order() -> None:
 + create   service  mysql  (it does not exist)
 + create   service  tracking  (it does not exist)
 + create   service  browser  (it does not exist)
-Plan: 21 to make, 0 to change, 0 to remove."""
+Plan: 22 to make, 0 to change, 0 to remove."""
     )
     assert got.makes_folder
     assert [step.name for step in got.services] == ["mysql", "tracking", "browser"]
@@ -262,11 +263,12 @@ def test_the_diff_shows_changed_new_and_deleted_files() -> None:
         "--- /dev/null", "+++ b/images/mlflow/proxied_s3.dist",
         "--- a/entrypoints/old.sh", "+++ /dev/null",
     ]  # fmt: skip
+    command = "exec python3 -P /stackctl/mlflow_server.py server --host 0.0.0.0 --port 5000"
     assert [line for line in lines if "workers" in line.lower()] == [
         "-STACKCTL_WORKERS=2",
         "+STACKCTL_WORKERS=3",
-        "-exec mlflow server --host 0.0.0.0 --port 5000 --workers 2 \\",
-        "+exec mlflow server --host 0.0.0.0 --port 5000 --workers 3 \\",
+        f"-{command} --workers 2 \\",
+        f"+{command} --workers 3 \\",
     ]
     assert lines[-2:] == ["@@ -1 +0,0 @@", "-#!/bin/sh"]
 

@@ -14,6 +14,8 @@ from stackctl.render.templates import template
 from stackctl.services import SERVICES
 from stackctl.versions import DEFAULT_IMAGES, requirements
 
+_SERVER = "python3 -P /stackctl/mlflow_server.py"
+
 
 @dataclass
 class ComposeRendering(Rendering):
@@ -101,7 +103,7 @@ class ComposeRendering(Rendering):
         return {
             "use_networks": self.use_networks,
             "builds_image": self.builds_image,
-            "mlflow_program": "mlflow",
+            "mlflow_program": _SERVER if self.ships_mlflow else "mlflow",
         }
 
     def use_volume(self, name: str) -> str:

@@ -11,7 +11,7 @@ from stackctl.addresses import Addresses, Url
 from stackctl.errors import BadSetting, UserError
 from stackctl.render.bundle import Bundle, Service, project_name
 from stackctl.render.host import Host, Surroundings
-from stackctl.render.templates import environment
+from stackctl.render.templates import environment, template
 from stackctl.scenario import Scenario
 from stackctl.services import SERVICES
 from stackctl.settings import Effective, Settings
@@ -175,7 +175,8 @@ class Rendering(ABC):
 
     def use_script(self, name: str) -> str:
         """The path of a script, which is then part of the bundle."""
-        text = self.text(f"entrypoints/{name}.j2", name=self.service)
+        plain = template(f"entrypoints/{name}")
+        text = self.text(f"entrypoints/{name}.j2", name=self.service) if plain is None else plain
         self.files[f"entrypoints/{name}"] = (text, 0o755)
         self.scripts[name] = text
         return f"./entrypoints/{name}"

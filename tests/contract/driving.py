@@ -23,7 +23,7 @@ from tests.contract.clients import Client, nursery
 T = TypeVar("T")
 CLIENT = Path(__file__).with_name("client.py")
 COMMAND = (sys.executable, "-m", "stackctl")
-# Where the number of workers proves nothing: a start takes a third less of the processor.
+# Where the number of workers proves nothing.
 ONE_WORKER = ("--set", "workers=1")
 
 

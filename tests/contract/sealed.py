@@ -3,8 +3,6 @@
 import json
 
 from cryptography.fernet import Fernet, InvalidToken
-from mlflow.exceptions import MlflowException
-from mlflow.utils.crypto import KEKManager, _decrypt_secret
 
 from stackctl.stack import Stack
 from tests.contract.machine import Machine
@@ -52,6 +50,9 @@ def _of_webhook(secret: str, key: str) -> str:
 
 
 def _of_gateway(row: list[str], passphrase: str) -> str:
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.crypto import KEKManager, _decrypt_secret
+
     number, name, value, wrapped = row
     try:
         found = _decrypt_secret(

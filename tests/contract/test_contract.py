@@ -36,7 +36,7 @@ def deployed(
 ) -> Iterator[Deployed]:
     """One scenario, deployed."""
     equipped = user.having(machine.equipment(request.param))
-    # As many workers as by default on one: a start of one alone takes a third less.
+    # As many workers as by default on one.
     workers = () if (request.cls.runtime, request.param) == ("docker", "scenario-5") else ONE_WORKER
     deployed = Deployed(equipped, tuple(words(request.param, stack_name(), *workers)))
     told = deployed.deploy()

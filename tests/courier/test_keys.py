@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from mlflow.utils.crypto import DEFAULT_KEK_PASSPHRASE, KEKManager, unwrap_dek, wrap_dek
 
 from stackctl.courier.database import counts
 from stackctl.courier.keys import rewrap, taken
@@ -39,6 +38,8 @@ class Store:
         )  # fmt: skip
 
     def api_key(self, name: str, passphrase: str) -> None:
+        from mlflow.utils.crypto import KEKManager, wrap_dek
+
         wrapped = wrap_dek(KEY, KEKManager(passphrase).get_kek())
         self.run("INSERT INTO secrets VALUES (:name, :name, :wrapped)", name=name, wrapped=wrapped)
 
@@ -47,6 +48,8 @@ class Store:
         return Fernet(key).decrypt(secret).decode()
 
     def key_of(self, api_key: str, passphrase: str) -> bytes:
+        from mlflow.utils.crypto import KEKManager, unwrap_dek
+
         ((wrapped,),) = self.run(
             "SELECT wrapped_dek FROM secrets WHERE secret_name = :name", name=api_key
         )
@@ -87,6 +90,8 @@ def test_what_is_encrypted_with_them_already_is_left_as_it_is(store: Store) -> N
 
 
 def test_mlflow_s_default_passphrase_is_known_and_can_be_gone_back_to(store: Store) -> None:
+    from mlflow.utils.crypto import DEFAULT_KEK_PASSPHRASE
+
     store.api_key("one", DEFAULT_KEK_PASSPHRASE)
     assert again(known={}, new={"gateway": "a new passphrase"}) == {}
     assert store.key_of("one", "a new passphrase") == KEY

@@ -219,7 +219,7 @@ def test_a_hostile_path_arrives_unchanged(name: str, home: str, tmp_path: Path) 
 
 def start(of: Bundle, script: str, folder: Path) -> Call:
     """Run a server's script; the container's `/run/secrets` and `/tmp` are folders of the test."""
-    programs(folder, "mlflow")
+    programs(folder, "python3")
     for name in ("tmp", "secrets"):
         (folder / name).mkdir()
     for name in of.secrets:
@@ -254,7 +254,7 @@ def test_every_server_starts_with_its_secrets_and_none_is_an_argument(
     chosen = scenarios.load(name)
     for server in [s for s in chosen.services if s in ("ui", "tracking", "artifacts")]:
         told = start(found, server, tmp_path / server)
-        assert told.arguments[0] == "server"
+        assert told.arguments[:3] == ["-P", "/stackctl/mlflow_server.py", "server"]
         assert not any(value in word for value in PASSWORDS.values() for word in told.arguments)
         uri = told.variables.get("MLFLOW_BACKEND_STORE_URI", "")
         if chosen.backend in ("postgres", "mysql") and uri:
@@ -490,7 +490,8 @@ def test_rendered_python_compiles(tmp_path: Path) -> None:
         folder = written(bundle("scenario-5", f"object_store={store}"), tmp_path / str(number))
         for path in [*folder.rglob("*.py")]:
             py_compile.compile(str(path), doraise=True)
-        assert sorted(p.name for p in folder.rglob("*.py")) == ["bucket.py", "proxied_s3.py"]
+        found = sorted(path.name for path in folder.rglob("*.py"))
+        assert found == ["bucket.py", "mlflow_server.py", "proxied_s3.py"]
 
 
 # Another installation.

@@ -1,0 +1,123 @@
+"""`mlflow server` that imports MLflow once: `python3 mlflow_server.py server --host …`.
+
+`mlflow server` imports MLflow, which takes seconds of CPU, prepares the stores and the login, and
+starts uvicorn, each of whose workers imports everything anew (3.17.2). Here a fork of the process
+that has imported MLflow prepares, and hands over the command that MLflow starts uvicorn with. The
+process itself, which has opened no connection, becomes that uvicorn; its workers are forks of it,
+and share what is imported. Where that cannot be, `mlflow server` does it all in its own way.
+"""
+
+import gc
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+
+# MLflow's apps look for it while they are imported, to find out whether they serve.
+import uvicorn._subprocess
+import uvicorn.main
+import uvicorn.supervisors.multiprocess
+
+# Only a process of one thread can be forked, and OpenBLAS and Arrow's allocator start others.
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+# What is imported is no garbage: looking for some takes a sixth of the time.
+gc.disable()
+
+import mlflow.server.fastapi_app
+import mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.tracking.sqlalchemy_store
+from mlflow.cli import cli
+
+if "basic-auth" in sys.argv:
+    import mlflow.server.auth
+
+# MLflow reads them while it is imported (3.17.2), which is before its options set them here.
+IMPORTED_WITH = {
+    "_MLFLOW_STATIC_PREFIX",
+    "prometheus_multiproc_dir",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
+}
+# What the collector does not look at stays shared with the workers.
+gc.freeze()
+gc.enable()
+
+
+def main():
+    """Wait for the door, where there is one, and serve."""
+    if door := os.environ.pop("STACKCTL_DOOR", ""):
+        with os.fdopen(int(door), "rb") as pipe:
+            pipe.read()
+    if prepared := can_fork() and prepare():
+        become(*prepared)
+    else:
+        cli(prog_name="mlflow")
+
+
+def can_fork():
+    """No thread was started, and MLflow is one that can be asked for its command.
+
+    What runs jobs is started by `mlflow server` itself.
+    """
+    tasks = Path("/proc/self/task")
+    return (
+        os.environ.get("MLFLOW_SERVER_ENABLE_JOB_EXECUTION") == "false"
+        and hasattr(mlflow.server, "_exec_cmd")
+        and hasattr(uvicorn._subprocess, "spawn")
+        and tasks.exists()
+        and len(list(tasks.iterdir())) == 1
+    )
+
+
+def prepare():
+    """The options and the environment of uvicorn, once the stores are ready.
+
+    None where they are others than are known here. Ends as `mlflow server` does where
+    the stores cannot be made ready.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        mlflow.server._exec_cmd = lambda command, *, extra_env, **_: hand_over(
+            writing, command, os.environ | extra_env
+        )
+        cli(prog_name="mlflow")
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        handed_over = pipe.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code or not handed_over:
+        sys.exit(code if code >= 0 else 128 - code)
+    (*program, options), environment = json.loads(handed_over)
+    known = program == [sys.executable, "-m", "uvicorn"] and not IMPORTED_WITH & environment.keys()
+    return (options, environment) if known else None
+
+
+def hand_over(pipe, command, environment):
+    """Tell the process that waits, and end."""
+    with os.fdopen(pipe, "w") as file:
+        json.dump([[*command[:3], command[3:]], environment], file)
+    sys.exit()
+
+
+def become(options, environment):
+    """Be the uvicorn that MLflow would start."""
+    os.environ.clear()
+    os.environ.update(environment)
+    uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
+    os.register_at_fork(after_in_child=forget_signals)
+    # Who is told to end and does so has not failed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    uvicorn.main.main(options, prog_name="uvicorn")
+
+
+def forget_signals():
+    """A worker does not note signals for others to act on, as the process it is a fork of does."""
+    for number in uvicorn.supervisors.multiprocess.SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    main()
