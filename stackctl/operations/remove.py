@@ -92,9 +92,10 @@ def remove_with_data(deployment: Deployment, *, progress: Progress) -> None:
             ) from error
         door.forget()
     progress(f"removed {stack.name} with its data")
-    if choices.has(stack):
-        progress(f"kept its settings in {stack.home.settings_file}; to take them out, run: "
-                 f"stackctl config unset {stack.name} --all")  # fmt: skip
+    with contextlib.suppress(UserError):  # what else the file says is not the matter here
+        if choices.has(stack):
+            progress(f"kept its settings in {stack.home.settings_file}; to take them out, run: "
+                     f"stackctl config unset {stack.name} --all")  # fmt: skip
     if lost.kept_data:
         progress(f"kept {lost.kept_data}: stackctl did not make it")
     if lost.kept_keys:

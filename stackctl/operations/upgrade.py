@@ -149,14 +149,15 @@ def upgrade(
         before, after = _releases(deployment, target, manifest)
         if _is_done(deployment, target, before):
             return Upgrade(before, after, {}, ())
+        choices.read(stack.home)  # to be written in the end
         with _scratch(stack):
             bundle = _make_ready(deployment, target, before, options, progress)
             door.save(manifest.with_(status=STATUS, upgrade={"to": after}))
             with _undone_on_failure(door, target, options, meter, progress):
                 counts = _carry_out(door, target, bundle, options, meter, progress)
-        choices.save_release(target.stack, target.settings)
         _save_as_deployed(door, target, manifest, bundle)
         _clear(stack)
+        choices.save_release(target.stack, target.settings)
         return Upgrade(before, after, counts, ("done",))
 
 

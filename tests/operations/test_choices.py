@@ -14,6 +14,9 @@ from stackctl.operations.deploy import deploy, look
 from stackctl.operations.drill import drill
 from stackctl.operations.origins import named
 from stackctl.operations.promote import destination, promote
+from stackctl.operations.remove import remove_with_data
+from stackctl.operations.upgrade import Options as UpgradeOptions
+from stackctl.operations.upgrade import releases, upgrade
 from stackctl.stack import choices
 from tests.operations.stage import METER, Stage
 
@@ -237,6 +240,28 @@ def test_a_file_that_cannot_be_written_is_found_before_anything_is_done(
     with stage.refuses(2, "cannot be written", "--no-save"):
         deployed(stage, "scenario-5", "name=x")
     deployed(stage, "scenario-5", "name=x", save=False)
+
+
+def test_a_file_that_is_malformed_is_found_before_anything_is_done(stage: Stage) -> None:
+    small = stage.deployed("scenario-3b", "name=x", "mlflow_version=2.22.2", runs=1)
+    stage.home.settings_file.write_text("x y")
+    before, after = releases(small, "3.17.2", None)
+    options = UpgradeOptions(stage.home.path / "b.tar", 1)
+    with stage.refuses(2, "stackctl.toml:1: "):
+        upgrade(before, after, options, meter=METER, progress=stage.progress)
+    with stage.refuses(2, "stackctl.toml:1: "):
+        wanted(stage, "scenario-3b", "name=x")
+    remove_with_data(small, progress=stage.progress)
+    assert stage.home.settings_file.read_text() == "x y"
+
+
+def test_an_upgrade_keeps_the_release_that_it_leads_to(stage: Stage) -> None:
+    small = stage.deployed("scenario-3b", "name=x", "mlflow_version=2.22.2", runs=1)
+    assert kept(stage, "x") == {"mlflow_version": "2.22.2"}
+    before, after = releases(small, "3.17.2", None)
+    options = UpgradeOptions(stage.home.path.with_name("b.tar"), 1)
+    upgrade(before, after, options, meter=METER, progress=stage.progress)
+    assert kept(stage, "x") == {"mlflow_version": "3.17.2"}
 
 
 def test_a_link_to_the_file_stays_one(stage: Stage, tmp_path: Path) -> None:
