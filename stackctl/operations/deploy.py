@@ -29,7 +29,7 @@ from stackctl.progress import Progress
 from stackctl.proof import readiness
 from stackctl.render import Bundle
 from stackctl.settings import Effective
-from stackctl.stack import Manifest, Stack, write_files
+from stackctl.stack import Manifest, Stack
 from stackctl.stack.bundle import bundle_files, with_modes, write_bundle
 
 
@@ -300,7 +300,7 @@ def _undo(
         keys.give_back(wanted.deployment)
     if ran and wanted.files:
         progress("putting back what ran before")
-        write_files(stack.bundle, with_modes(wanted.files))
+        write_bundle(stack, with_modes(wanted.files))
         if before is not None:
             door.save(before)
         described = runtime.described(stack)

@@ -319,6 +319,16 @@ def test_another_release_is_left_to_an_upgrade(
         stage.deploy("scenario-3b", "name=x", f"mlflow_version={wanted}")
 
 
+def test_a_release_that_cannot_be_had_stops_nothing(stage: Stage) -> None:
+    stage.deployed("scenario-1", "name=x")
+    before = stage.now()
+    stage.machine.fails("build", MachineError("the package index has no mlflow-skinny==3.18.0"))
+    with pytest.raises(MachineError, match=r"has no mlflow-skinny==3\.18\.0"):
+        stage.deploy("scenario-1", "name=x", "mlflow_version=3.18.0")
+    assert not [what for what in stage.machine.done if what.startswith(("stop", "recreate"))]
+    assert stage.now() == before
+
+
 def test_a_stack_is_not_taken_to_another_runtime(stage: Stage) -> None:
     stage.deployed("scenario-5", "name=x")
     with stage.refuses(2, "its data would not be found on embedded"):
