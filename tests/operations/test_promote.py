@@ -7,6 +7,7 @@ import pytest
 from stackctl.errors import MachineError, NotReady
 from stackctl.operations.origins import Origin, StackOrigin
 from stackctl.operations.promote import Promotion, destination, look, promote
+from stackctl.versions import MLFLOW
 from tests.operations.machine import files, schema
 from tests.operations.stage import METER, Stage
 
@@ -166,7 +167,7 @@ def test_a_stack_of_another_scenario_than_was_named_is_refused(
 def test_another_schema_is_refused(stage: Stage) -> None:
     x = stage.deployed("scenario-3b", "name=x", "mlflow_version=3.16.0", runs=1)
     stage.deployed("scenario-5", "name=y")
-    said = f"stack 'x' has the schema {schema('3.16.0')}, and stack 'y' {schema('3.17.2')}"
+    said = f"stack 'x' has the schema {schema('3.16.0')}, and stack 'y' {schema(MLFLOW)}"
     with stage.refuses(2, said, "stackctl upgrade", "nothing was copied"):
         into(stage, StackOrigin(x), "scenario-5", "name=y")
 
