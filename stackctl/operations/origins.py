@@ -40,8 +40,8 @@ class Origin(Protocol):
             UserError: It is not in a state in which it can be read.
         """
 
-    def measure(self) -> int:
-        """The size of its artifacts in bytes."""
+    def measure(self, note: Note) -> int:
+        """The size of its artifacts in bytes; told is what would not be copied."""
 
     def rows(self, target: Deployment) -> AbstractContextManager[BinaryIO]:
         """Its rows as of one moment, with locations as the target needs them."""
@@ -105,7 +105,7 @@ class StackOrigin:
         self.deployment.backend.refuse_unreadable(self.deployment.data)
         return self.deployment.backend.census(self.deployment)
 
-    def measure(self) -> int:
+    def measure(self, note: Note) -> int:
         """As its artifact store says."""
         return self.deployment.artifacts.measure(self.deployment)
 
@@ -156,9 +156,9 @@ class ForeignOrigin:
         census = self._store.census()
         return replace(census, revision="")
 
-    def measure(self) -> int:
+    def measure(self, note: Note) -> int:
         """As the folders tell."""
-        return sum(entry.size or 0 for entry, _ in self._store.artifacts(lambda _: None))
+        return sum(entry.size or 0 for entry, _ in self._store.artifacts(note))
 
     @contextmanager
     def rows(self, target: Deployment) -> Iterator[BinaryIO]:

@@ -23,7 +23,7 @@ from stackctl.operations.preflight import refuse_another_scenario
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
 from stackctl.stack import Home
-from stackctl.stores.base import Census, Entry
+from stackctl.stores.base import Census, Entry, Note
 
 STATUS = "promoting"
 _CHUNK = 1 << 20
@@ -86,8 +86,9 @@ def look(origin: Origin, target: Deployment) -> Promotion:
         UserError: It would be refused.
     """
     with origin.held():
-        census, size = _look(origin, target)
-        notes = [_CLOSED.format(what) for what in origin.closed(census)]
+        notes: list[str] = []
+        census, size = _look(origin, target, notes.append)
+        notes += [*map(_CLOSED.format, origin.closed(census)), *_unserved(census, target)]
         there = admit(target, new=True, resumes=(STATUS,))
         keys.refuse_without(target)
         if there is not None and there.deployed_at and there.status != STATUS:
@@ -112,9 +113,9 @@ def promote(
         MachineError: It failed, or the two sides differ; the same command goes on.
     """
     with origin.held(), held(target, new=True, resumes=(STATUS,)) as door:
-        census, size = _look(origin, target)
-        for what in origin.closed(census):
-            progress(_CLOSED.format(what))
+        census, size = _look(origin, target, lambda _: None)
+        for note in (*map(_CLOSED.format, origin.closed(census)), *_unserved(census, target)):
+            progress(note)
         before = door.known
         keys.refuse_without(target)
         if before is None or not before.deployed_at:
@@ -129,13 +130,24 @@ def promote(
         return Promotion(dict(census.counts), size, tables, artifacts, tuple(notes))
 
 
-def _look(origin: Origin, target: Deployment) -> tuple[Census, int]:
+def _look(origin: Origin, target: Deployment, note: Note) -> tuple[Census, int]:
     if not target.scenario.backend_kind.takes_rows:
         raise UserError(
             f"{target.scenario.name} keeps runs as files, which MLflow no longer develops",
             hint="choose a scenario with a database: stackctl scenarios",
         )
-    return origin.look(), origin.measure()
+    return origin.look(), origin.measure(note)
+
+
+def _unserved(census: Census, target: Deployment) -> list[str]:
+    """What is copied and not to be had there: only an artifact proxy serves uploaded skills."""
+    versions = census.counts.get("uploaded_skill_versions")
+    if not versions or target.scenario.writer == "server":
+        return []
+    return [
+        f"uploaded skill versions, {versions}, are copied with their content, which "
+        f"{target.scenario.name} serves to nobody: its tracking server serves no artifacts"
+    ]
 
 
 def _refuse_content(target: Deployment) -> Census:

@@ -104,6 +104,18 @@ def test_files_become_rows(stage: Stage) -> None:
     assert whole(stage)
 
 
+@pytest.mark.parametrize(("scenario", "named"), [("scenario-4", True), ("scenario-5", False)])
+def test_uploaded_skills_that_nobody_will_serve_are_named_before_anything(
+    stage: Stage, origin: StackOrigin, scenario: str, named: bool
+) -> None:
+    stage.database("x").tables["uploaded_skill_versions"] = ["a", "b"]
+    before = stage.now()
+    found = look(origin, destination(origin, stage.home, scenario, ["name=y"]))
+    told = "uploaded skill versions, 2, are copied with their content, which scenario-4 serves"
+    assert any(note.startswith(told) for note in found.notes) is named
+    assert stage.now() == before
+
+
 def test_what_lies_beside_the_artifacts_is_named(stage: Stage) -> None:
     x = stage.deployed("scenario-4", "name=x", runs=1)
     stage.artifacts("x")["bucket/beside%2Fit"] = b"no artifact"
