@@ -8,7 +8,7 @@ SCENARIO ?= scenario-3b
 # Where a machine forbids it, every command compiles all that it imports, MLflow for ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help deploy test test-unit test-docker test-embedded test-live test-bench test-matrix lint format lock build clean
+.PHONY: help deploy test test-unit test-docker test-embedded test-live test-bench test-next test-matrix lint format lock build clean
 
 help:
 	@echo "make deploy     install, then stackctl deploy $(SCENARIO)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-embedded  those of the embedded runtime"
 	@echo "make test-live      those of both, of examples, a browser, servers of databases"
 	@echo "make test-bench     those of the tests' own engine and images"
+	@echo "make test-next      those of the next MLflow, or by WORDS=... others, with it as what ships"
 	@echo "make test-matrix    every example on every scenario, and what another runtime shows; hours"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make format     ruff, with changes"
@@ -51,6 +52,10 @@ test-docker test-embedded test-live: test-%: $(VENV)/.dev
 
 test-bench: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m bench tests/engine tests/images
+
+# WORDS are pytest's.
+test-next: $(VENV)/.dev
+	$(BIN)/python -m tests.next $(WORDS)
 
 test-matrix: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m matrix tests

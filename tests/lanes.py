@@ -5,12 +5,14 @@
     embedded    real components as processes                  make test-embedded
     live        both, or a browser, or servers of databases   make test-live
     bench       the tests' own engine and images              make test-bench
+    next        the next release of MLflow as what ships      make test-next
 
 A class names in `rarely` those of its tests that `make test` leaves to another class, which shows
 the same on another runtime; `make test-matrix` runs them all.
 
 The test bench is tested only where its files or pins have changed since its tests last passed on
-this machine: a file in the tests' cache says so.
+this machine: a file in the tests' cache says so. The tests of the next release run where that is
+what ships: see `tests/next/`.
 """
 
 import gc
@@ -20,13 +22,16 @@ from pathlib import Path
 
 import pytest
 
+from stackctl.versions import MLFLOW, older
 from tests.engine.cache import cache_folder
+from tests.next import NEXT
 
-LANES = ("unit", "docker", "embedded", "live", "bench")
+LANES = ("unit", "docker", "embedded", "live", "bench", "next")
 _TESTS = Path(__file__).parent
 _FOLDERS = {
     "docker": "docker", "embedded": "embedded", "engine": "bench", "images": "bench",
     "browser": "live", "examples": "live", "pythons": "live", "testing": "live",
+    "next": "next" if older(MLFLOW, NEXT) else "embedded",
 }  # fmt: skip
 # What in those folders needs nothing.
 _UNIT = (
@@ -68,12 +73,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.matrix)
     # What takes long begins first, and what takes moments fills the end.
     items.sort(key=lambda item: item.get_closest_marker("unit") is not None)
-    if config.getoption("markexpr") == "bench" or not _stamp().exists():
-        return
-    bench = [item for item in items if item.get_closest_marker("bench")]
-    if bench:
-        config.hook.pytest_deselected(items=bench)
-        items[:] = [item for item in items if not item.get_closest_marker("bench")]
+    _leave_out(config, items, "next")
+    if config.getoption("markexpr") != "bench" and _stamp().exists():
+        _leave_out(config, items, "bench")
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], lane: str) -> None:
+    out = [item for item in items if item.get_closest_marker(lane)]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if not item.get_closest_marker(lane)]
 
 
 def lane_of(item: pytest.Item) -> str:

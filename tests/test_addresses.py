@@ -18,8 +18,10 @@ def cors_origins(settings: Settings) -> list[str]:
 
 
 def is_allowed(host: str, allowed: list[str]) -> bool:
-    """As MLflow 3.17.2 decides (mlflow/server/security_utils.py)."""
-    return any(fnmatch(host, entry) if "*" in entry else host == entry for entry in allowed)
+    """As the MLflow that ships decides."""
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    return bool(is_allowed_host_header(allowed, host))
 
 
 def test_ipv6_is_allowed_with_every_port_and_is_no_set_of_characters() -> None:

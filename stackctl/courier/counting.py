@@ -17,7 +17,19 @@ COUNTED = {
     "model_versions": "SELECT count(*) FROM model_versions",
     "logged_models": "SELECT count(*) FROM logged_models",
     "traces": "SELECT count(*) FROM trace_info",
+    "evaluation_datasets": "SELECT count(*) FROM evaluation_datasets",
+    "gateway_endpoints": "SELECT count(*) FROM endpoints",
+    "gateway_keys": "SELECT count(*) FROM secrets",
+    "mcp_servers": "SELECT count(*) FROM mcp_servers",
+    "skills": "SELECT count(*) FROM skills",
+    "uploaded_skill_versions": "SELECT count(*) FROM skill_versions WHERE source_type = 'mlflow'",
+    "webhooks": "SELECT count(*) FROM webhooks WHERE deleted_timestamp IS NULL",
 }
+# Where the table is called otherwise.
+_TABLES = {
+    "traces": "trace_info", "gateway_endpoints": "endpoints", "gateway_keys": "secrets",
+    "uploaded_skill_versions": "skill_versions",
+}  # fmt: skip
 
 # Of each kind of what MLflow encrypts: its table, and the rows that are encrypted.
 ENCRYPTED = {
@@ -35,11 +47,10 @@ def counted(
         tables: Those of the schema: an older one has fewer, and what they hold is not counted.
         number: Runs a query with its parameters; gives its one number.
     """
-    named = {"traces": "trace_info"}
     there = {
         kind: int(number(query, {"own": OWN_PATTERN}) or 0)
         for kind, query in COUNTED.items()
-        if named.get(kind, kind) in tables
+        if _TABLES.get(kind, kind) in tables
     }
     closed = {
         kind: int(number(f"SELECT count(*) FROM {table} WHERE {condition}", {}) or 0)  # noqa: S608

@@ -12,8 +12,8 @@ from stackctl.operations.prepare import Prepared
 from stackctl.operations.remove import take_back_data
 from stackctl.plan import service_steps
 from stackctl.progress import Progress
-from stackctl.stack import Manifest, write_files
-from stackctl.stack.bundle import with_modes
+from stackctl.stack import Manifest
+from stackctl.stack.bundle import with_modes, write_bundle
 
 
 @dataclass
@@ -65,7 +65,7 @@ def _undo(
         keys.give_back(wanted.deployment)
     if ran and wanted.files:
         progress("putting back what ran before")
-        write_files(stack.bundle, with_modes(wanted.files))
+        write_bundle(stack, with_modes(wanted.files))
         if before is not None:
             door.save(before)
         described = runtime.described(stack)

@@ -37,8 +37,8 @@ class Origin(Protocol):
     def look(self) -> Census:
         """What it holds; its revision is "" where its schema can be made the target's."""
 
-    def measure(self) -> int:
-        """The size of its artifacts in bytes."""
+    def measure(self, note: Note) -> int:
+        """The size of its artifacts in bytes; told is what would not be copied."""
 
     def unreadable(self) -> Iterable[tuple[Path, str]]:
         """Each file of it that cannot be read, and why."""
@@ -125,7 +125,7 @@ class StackOrigin:
         """As its database counts."""
         return self.deployment.backend.census(self.deployment)
 
-    def measure(self) -> int:
+    def measure(self, note: Note) -> int:
         """As its artifact store says."""
         return self.deployment.artifacts.measure(self.deployment)
 
@@ -190,9 +190,9 @@ class ForeignOrigin:
         """A copy of it is taken to the target's schema, whatever its own is."""
         return replace(self._store.census(), revision="")
 
-    def measure(self) -> int:
+    def measure(self, note: Note) -> int:
         """As the folders tell."""
-        return sum(entry.size or 0 for entry, _ in self._store.artifacts(lambda _: None))
+        return sum(entry.size or 0 for entry, _ in self._store.artifacts(note))
 
     def unreadable(self) -> Iterable[tuple[Path, str]]:
         """As the store says."""

@@ -24,7 +24,7 @@ from stackctl.operations.preflight import refuse_another_scenario
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
 from stackctl.stack import Home, choices
-from stackctl.stores.base import Census, Entry
+from stackctl.stores.base import Census, Entry, Note
 
 STATUS = "promoting"
 _CHUNK = 1 << 20
@@ -87,7 +87,9 @@ def look(origin: Origin, target: Deployment, choices: Collection[Choice] = ()) -
         UserError: It would be refused.
     """
     with origin.held():
-        census, size, notes = _look(origin, target, choices)
+        left: list[str] = []
+        census, size, told = _look(origin, target, choices, left.append)
+        notes = [*told, *left]
         there = admit(target, new=True, resumes=(STATUS,))
         keys.refuse_without(target)
         if there is not None and there.deployed_at and there.status != STATUS:
@@ -119,7 +121,7 @@ def promote(
         MachineError: It failed, or the two sides differ; the same command goes on.
     """
     with origin.held(), held(target, new=True, resumes=(STATUS,)) as door:
-        census, size, told = _look(origin, target, choices)
+        census, size, told = _look(origin, target, choices, lambda _: None)
         for line in told:
             progress(line)
         before = door.known
@@ -139,7 +141,7 @@ def promote(
 
 
 def _look(
-    origin: Origin, target: Deployment, choices: Collection[Choice]
+    origin: Origin, target: Deployment, choices: Collection[Choice], note: Note
 ) -> tuple[Census, int, list[str]]:
     """What it holds, the size of its artifacts, and what the user should know before."""
     if not target.scenario.backend_kind.takes_rows:
@@ -150,7 +152,19 @@ def _look(
     told = examine(origin, target, choices)
     census = origin.look()
     told += [_CLOSED.format(what) for what in origin.closed(census)]
-    return census, origin.measure(), told
+    told += _unserved(census, target)
+    return census, origin.measure(note), told
+
+
+def _unserved(census: Census, target: Deployment) -> list[str]:
+    """What is copied and not to be had there: only an artifact proxy serves uploaded skills."""
+    versions = census.counts.get("uploaded_skill_versions")
+    if not versions or target.scenario.writer == "server":
+        return []
+    return [
+        f"uploaded skill versions, {versions}, are copied with their content, which "
+        f"{target.scenario.name} serves to nobody: its tracking server serves no artifacts"
+    ]
 
 
 def _refuse_content(target: Deployment) -> Census:

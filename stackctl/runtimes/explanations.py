@@ -3,6 +3,7 @@
 Text that comes in here is already free of secrets.
 """
 
+import re
 from collections.abc import Mapping
 
 from stackctl.errors import MachineError, NotReady
@@ -29,6 +30,12 @@ _CAUSES = {
     "No space left on device": "free some disk space, then deploy again",
 }
 
+# How pip and uv name what no index has.
+_NO_PACKAGE = re.compile(
+    r"No matching distribution found for (\S+)|there (?:is|are) no versions? of (\S+)"
+    r"|(\S+) was not found in the (?:provided )?package"
+)
+
 
 def unreachable(host: str, error: Exception) -> MachineError:
     """No daemon answers at `host`."""
@@ -48,8 +55,22 @@ def unreachable(host: str, error: Exception) -> MachineError:
     )
 
 
+def missing_package(output: str) -> str:
+    """What pip or uv looked for and no index has, as `mlflow-skinny==3.18.0`; "" if all was there.
+
+    The parts of a release may come to an index later than the release itself.
+    """
+    found = _NO_PACKAGE.search(output)
+    return next(name for name in found.groups() if name) if found else ""
+
+
 def no_image(image: str, verb: str, output: str) -> MachineError:
     """An image was not `built` or `pulled`."""
+    if verb == "built" and (missing := missing_package(output)):
+        return MachineError(
+            f"image {image} cannot be built: the package index has no {missing}",
+            hint="wait until it has, or choose another release",
+        )
     if verb == "built":
         hint = "see the lines below; behind a proxy, configure it for the Docker daemon"
     elif image.startswith("minio/"):

@@ -23,6 +23,9 @@ from stackctl.stores.base import Census, Entry, Note
 
 # What MLflow makes for a run, and for logged models and traces (3.17.2).
 _ARTIFACTS = re.compile(r"[0-9a-f]{32}|models|traces")
+# Where a server keeps what is uploaded to its skill registry (3.18.0,
+# mlflow/store/tracking/skill_registry/artifact_paths.py).
+_SKILLS = "skills"
 # The name of the database on its way.
 DATABASE = "mlruns.db"
 
@@ -214,6 +217,21 @@ class SQLite(Foreign):
             query = "SELECT experiment_id, artifact_location FROM experiments"
             rows = [(str(number), place) for number, place in connection.execute(query) if place]
         return _once([Located(number, place, self._folder(place)) for number, place in rows])
+
+    def artifacts(self, note: Note) -> Iterator[tuple[Entry, Path]]:
+        """Also what a server keeps beside those of experiments: the content of uploaded skills."""
+        yield from super().artifacts(note)
+        uploaded = self.census().counts.get("uploaded_skill_versions")
+        folder = self._artifacts / _SKILLS if self._artifacts else None
+        if uploaded and (folder is None or not folder.is_dir()):
+            note(
+                f"the content of {uploaded} uploaded skill versions is not copied: name the "
+                f"folder in which their server keeps {_SKILLS}/ with --artifacts FOLDER"
+            )
+        elif uploaded and folder:
+            for entry, path in tree.walk(folder, note):
+                below = f"{_SKILLS}/{entry.path}"
+                yield Entry(below, entry.size, entry.folder, entry.modified), path
 
     def packed(self, scratch: Path) -> Iterator[tuple[Entry, BinaryIO]]:
         """A copy, as of one moment."""

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from stackctl.cli import app
 from stackctl.deployment import Deployment
+from stackctl.versions import MLFLOW
 from tests.contract.driving import Deployed, User
 
 # What looks, and reaches nothing of a stack; and a drill, which has a stack of its own.
@@ -75,7 +76,7 @@ def leave_half_done(user: User, stack: str, status: str) -> None:
     """Have the manifest say that an operation was cut short."""
     path = user.stack(stack).folder / "manifest.json"
     values = json.loads(path.read_text())
-    path.write_text(json.dumps({**values, "status": status, "upgrade": {"to": "3.17.2"}}))
+    path.write_text(json.dumps({**values, "status": status, "upgrade": {"to": MLFLOW}}))
 
 
 def content(deployed: Deployed) -> dict[str, object]:

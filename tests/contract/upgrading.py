@@ -1,4 +1,4 @@
-"""What data of MLflow 2.22.2 go through on the way to the release that ships, on any runtime.
+"""What data of an older MLflow go through on the way to the release that ships, on any runtime.
 
 Loaded by tests/conftest.py for its fixture.
 """
@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,8 +22,6 @@ from tests.contract.machine import Machine
 
 OLD = "2.22.2"
 STORE = Path(__file__).with_name("old_store.py")
-# The migrations make a table of this name near their end.
-IN_THE_WAY = "guardrail_configs"
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,13 @@ class Old:
 
     deployed: Deployed
     machine: Machine
+    release: str
     before: dict[str, Any]
+
+    @property
+    def python(self) -> str:
+        """The Python of the environment that stackctl made for the old release."""
+        return str(environments.folder(self.release) / "bin" / "python")
 
     @property
     def user(self) -> User:
@@ -66,11 +70,6 @@ class Old:
         assert process.returncode < 0, told
 
 
-def old_python() -> str:
-    """The Python of the environment that stackctl made for the old release."""
-    return str(environments.folder(OLD) / "bin" / "python")
-
-
 def client(deployed: Deployed, python: str, verb: str) -> str:
     """Run a client in a shell that evaluated `stackctl env`."""
     shell = f'eval "$({sys.executable} -m stackctl env {deployed.name})"; exec "$@"'
@@ -91,15 +90,16 @@ def old(
     stack_name: Callable[[], str],
 ) -> Old:
     """The stack that the tests of a class share, one after the other."""
-    scenario = request.cls.scenario
+    scenario, release = request.cls.scenario, getattr(request.cls, "release", OLD)
     equipped = user.having(machine.equipment(scenario))
-    more = ("--set", f"mlflow_version={OLD}", *ONE_WORKER, *request.cls.settings)
+    more = ("--set", f"mlflow_version={release}", *ONE_WORKER, *request.cls.settings)
     deployed = Deployed(equipped, tuple(words(scenario, stack_name(), *more)))
     # The client's, also where no server runs from there.
-    environments.make(OLD, print)
+    environments.make(release, print)
     deployed.deploy()
-    client(deployed, old_python(), "write")
-    return Old(deployed, machine, dict(json.loads(client(deployed, old_python(), "read"))))
+    old = Old(deployed, machine, release, {})
+    client(deployed, old.python, "write")
+    return replace(old, before=old.read(old.python))
 
 
 class Upgraded:
@@ -107,6 +107,9 @@ class Upgraded:
 
     scenario: ClassVar[str]
     settings: ClassVar[tuple[str, ...]] = ()
+    release: ClassVar[str] = OLD
+    # The migrations make a table of this name near their end.
+    in_the_way: ClassVar[str] = "guardrail_configs"
     old_clients_go_on: ClassVar[bool] = True
 
     def test_a_deploy_with_a_newer_release_is_refused(self, old: Old) -> None:
@@ -115,21 +118,21 @@ class Upgraded:
             done = old.user.run(command, *newer)
             assert done.returncode == 2, done.stderr
             assert f"stackctl upgrade {old.name} --to {MLFLOW}" in done.stderr
-        assert old.user.show(old.name)["mlflow"] == OLD
+        assert old.user.show(old.name)["mlflow"] == old.release
 
     def test_one_that_fails_half_way_is_undone(self, old: Old) -> None:
-        old.sql(f"CREATE TABLE {IN_THE_WAY} (x int)")
+        old.sql(f"CREATE TABLE {self.in_the_way} (x int)")
         old.sql("CREATE TABLE theirs (x varchar(20) DEFAULT '100%s')")
         old.sql("INSERT INTO theirs VALUES ('one'), ('two')")
         done = old.user.run("upgrade", old.name)
         assert done.returncode == 4, done.stderr
-        assert f"MLflow {OLD} serves what it served before" in done.stderr
+        assert f"MLflow {old.release} serves what it served before" in done.stderr
         assert old.manifest.status == "deployed"
-        assert old.user.show(old.name)["mlflow"] == OLD
-        assert old.read(old_python()) == old.before
+        assert old.user.show(old.name)["mlflow"] == old.release
+        assert old.read(old.python) == old.before
         assert "nothing to do" in old.deployed.deploy()
         assert old.sql("SELECT x FROM theirs ORDER BY x") == [["one"], ["two"]]
-        old.sql(f"DROP TABLE {IN_THE_WAY}")
+        old.sql(f"DROP TABLE {self.in_the_way}")
 
     @pytest.mark.matrix
     def test_one_that_is_killed_keeps_everything_else_out(self, old: Old) -> None:
@@ -144,13 +147,13 @@ class Upgraded:
         killed = old.manifest.status == "upgrading"
         done = old.user.run("upgrade", old.name)
         assert done.returncode == 0, done.stderr
-        assert f"from MLflow {OLD} to {MLFLOW}" in done.stdout
+        assert f"from MLflow {old.release} to {MLFLOW}" in done.stdout
         assert ("putting back what was there before" in done.stderr) is killed
         assert old.user.show(old.name)["mlflow"] == MLFLOW
         assert old.read() == old.before
         if self.old_clients_go_on:
-            assert old.read(old_python()) == old.before
-        newer = [MLFLOW.join(word.split(OLD)) for word in old.deployed.words]
+            assert old.read(old.python) == old.before
+        newer = [MLFLOW.join(word.split(old.release)) for word in old.deployed.words]
         assert "nothing to do" in Deployed(old.user, tuple(newer)).deploy()
         assert "nothing to do" in old.user.ok("upgrade", old.name)
         folder = old.deployed.stack.folder
@@ -158,11 +161,11 @@ class Upgraded:
         assert not (folder / "before").exists()
 
     def test_there_is_no_way_back_but_the_backup(self, old: Old) -> None:
-        done = old.user.run("upgrade", old.name, "--to", OLD)
+        done = old.user.run("upgrade", old.name, "--to", old.release)
         assert done.returncode == 2
         assert "no way back" in done.stderr
         backups = sorted((old.user.home / "backups").glob(f"{old.name}-before-upgrade-*.tar"))
         with Archive(backups[-1]) as archive:
             archive.verify()
-            assert archive.manifest["mlflow"] == OLD
-            assert archive.manifest["settings"]["mlflow_version"] == OLD
+            assert archive.manifest["mlflow"] == old.release
+            assert archive.manifest["settings"]["mlflow_version"] == old.release

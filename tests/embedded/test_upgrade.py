@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.contract.upgrading import OLD, Old, Upgraded, old_python
+from tests.contract.upgrading import OLD, Old, Upgraded
 
 
 class TestSQLite(Upgraded):
@@ -26,7 +26,7 @@ class TestKilled:
         assert f"nothing to do: MLflow {OLD} serves" in told
         assert old.manifest.status == "deployed"
         assert old.user.show(old.name)["state"] == "running"
-        assert old.read(old_python()) == old.before
+        assert old.read(old.python) == old.before
         assert "nothing to do" in old.deployed.deploy()
 
     def test_while_it_gets_ready_nothing_has_happened(self, old: Old) -> None:

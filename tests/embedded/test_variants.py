@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stackctl.versions import MLFLOW
 from tests.contract.driving import ONE_WORKER, Deployed, User, words
 from tests.embedded.machine import EmbeddedMachine
 from tests.images.recipes import RECIPES
@@ -85,7 +86,7 @@ class TestSettings:
         assert machine.listeners(deployed.stack) == {"::1"}
         address = f"http://[::1]:{deployed.words[5]}/version"
         with urllib.request.urlopen(address, timeout=20) as answer:
-            assert answer.read() == b"3.17.2"
+            assert answer.read() == MLFLOW.encode()
 
     def test_setting_that_only_containers_have_is_told(
         self, deployed: Deployed, machine: EmbeddedMachine

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from stackctl.client.examples import EXAMPLES
+from stackctl.versions import MLFLOW
 from tests.contract.driving import COMMAND, Deployed, User, until, words
 from tests.disk import small_disk
 
@@ -146,12 +147,12 @@ class TestWhatGoesWrong:
         python = ["--python", str(old_python)]
         done = deployed.user.run("smoke", deployed.name, *python)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "the client is older than the server, mlflow 2.22.2 beside 3.17.2" in done.stderr
+        assert f"the client is older than the server, mlflow 2.22.2 beside {MLFLOW}" in done.stderr
         done = deployed.user.run(
             "example", "remote", deployed.name, *python, "--only", "register_iris"
         )
         assert done.returncode == 3, done.stderr
-        assert "pip install mlflow==3.17.2" in done.stderr.splitlines()[-1]
+        assert f"pip install mlflow=={MLFLOW}" in done.stderr.splitlines()[-1]
 
     def test_python_without_the_packages_is_refused(
         self, deployed: Deployed, bare_python: Path
@@ -160,7 +161,7 @@ class TestWhatGoesWrong:
         assert done.returncode == 2, done.stderr
         (line,) = done.stderr.splitlines()
         assert "has no mlflow, scikit-learn" in line
-        assert "-m pip install mlflow==3.17.2 scikit-learn" in line
+        assert f"-m pip install mlflow=={MLFLOW} scikit-learn" in line
 
     @pytest.mark.parametrize("python", ["/no/such/python", str(LESSONS)])
     def test_what_is_no_python_is_refused(self, deployed: Deployed, python: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -357,11 +358,5 @@ def _watch(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     watched(SecretFolder, "rename", lambda _, name, new: f"secret {name} becomes {new}")
     watched(SecretFolder, "forget", lambda _, name: f"forget secret {name}")
     watched(SecretFolder, "delete", lambda _, **_more: "delete secrets")
-    for module in ("stackctl.stack.bundle", "stackctl.operations.deploy_undone"):
-        watched(_module(module), "write_files", lambda folder, _files: f"write {folder.name}")
-
-
-def _module(name: str) -> Any:
-    from importlib import import_module
-
-    return import_module(name)
+    bundle = import_module("stackctl.stack.bundle")
+    watched(bundle, "write_files", lambda folder, _files: f"write {folder.name}")

@@ -10,6 +10,7 @@ import pytest
 from stackctl.archive import Archive
 from stackctl.errors import MachineError
 from stackctl.operations.backup import backup, default_path, listed
+from stackctl.versions import MLFLOW
 from tests.operations.machine import files
 from tests.operations.stage import HOW, METER, Stage
 
@@ -29,7 +30,7 @@ def test_the_database_comes_before_the_artifacts_and_the_stack_runs_on(
     assert about["counts"] == {"experiments": [1, 1], "runs": [2, 2]}
     assert about["settings"]["workers"] == 3
     assert not {"name", "data", "runtime"} & set(about["settings"])
-    assert (about["stack"], about["scenario"], about["mlflow"]) == ("x", "scenario-5", "3.17.2")
+    assert (about["stack"], about["scenario"], about["mlflow"]) == ("x", "scenario-5", MLFLOW)
     with Archive(tmp_path / "a.tar") as archive:
         archive.verify()
         names = [member.name for member, _ in archive.members()]

@@ -8,6 +8,7 @@ import pytest
 from stackctl.errors import NotRunning
 from stackctl.operations.clients import client_of
 from stackctl.operations.remove import remove
+from stackctl.versions import MLFLOW
 from tests.operations.stage import Stage
 
 
@@ -20,7 +21,7 @@ def of(stage: Stage, python: str = sys.executable) -> object:
 def test_a_client_has_the_environment_of_its_stack(stage: Stage) -> None:
     x = stage.deployed("scenario-5", "name=x", "auth=basic")
     client = client_of(x, packages=["mlflow"], python=sys.executable, progress=stage.progress)
-    assert client.server == "3.17.2"
+    assert client.server == MLFLOW
     assert client.environment["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
     password = x.secrets.read("admin_password").reveal()
     assert client.environment["MLFLOW_TRACKING_PASSWORD"] == password

@@ -13,6 +13,7 @@ from stackctl.operations.remove import remove, remove_with_data
 from stackctl.render import Bundle, ComposeRendering
 from stackctl.runtimes.base import Obstacle
 from stackctl.stack import Home
+from stackctl.versions import MLFLOW
 from tests.operations.fake import KeepingHost
 from tests.operations.machine import files
 from tests.operations.stage import Stage
@@ -51,7 +52,7 @@ def test_a_first_deploy_makes_everything_and_proves_it(stage: Stage) -> None:
         "status deployed",
     ]
     manifest = stage.manifest("x")
-    assert (manifest.status, manifest.mlflow) == ("deployed", "3.17.2")
+    assert (manifest.status, manifest.mlflow) == ("deployed", MLFLOW)
     assert manifest.deployed_at
     assert any("generated gateway_passphrase" in line for line in stage.told)
 
@@ -133,7 +134,7 @@ def test_what_the_runtime_chose_is_kept(stage: Stage) -> None:
     ("flags", "told", "noted"),
     [
         # With a login 2.22 tells its version to nobody else.
-        ((), "", "3.17.2"),
+        ((), "", MLFLOW),
         ((), "3.17.9", "3.17.9"),
         (("images.tracking=mine:5",), "3.16.1", "3.16.1"),
         # Nobody knows what is in it.
@@ -144,7 +145,7 @@ def test_the_release_that_is_noted_is_the_one_that_the_server_tells(
     stage: Stage, flags: tuple[str, ...], told: str, noted: str
 ) -> None:
     stage.machine.says = told
-    stage.machine.world.brings["mine:5"] = "3.17.2"
+    stage.machine.world.brings["mine:5"] = MLFLOW
     stage.deploy("scenario-3b", "name=x", *flags)
     assert stage.manifest("x").mlflow == noted
 
@@ -307,8 +308,8 @@ def test_a_bad_secret_is_refused_before_anything(stage: Stage, whole: bool) -> N
 @pytest.mark.parametrize(
     ("there", "wanted", "said"),
     [
-        ("3.16.0", "3.17.2", "run: stackctl upgrade x --to 3.17.2"),
-        ("3.17.2", "3.16.0", "mlflow_version=3.16.0 (from --set) cannot read"),
+        ("3.16.0", MLFLOW, f"run: stackctl upgrade x --to {MLFLOW}"),
+        (MLFLOW, "3.16.0", "mlflow_version=3.16.0 (from --set) cannot read"),
     ],
 )
 def test_another_release_is_left_to_an_upgrade(
@@ -317,6 +318,16 @@ def test_another_release_is_left_to_an_upgrade(
     stage.deployed("scenario-3b", "name=x", f"mlflow_version={there}")
     with stage.refuses(2, said):
         stage.deploy("scenario-3b", "name=x", f"mlflow_version={wanted}")
+
+
+def test_a_release_that_cannot_be_had_stops_nothing(stage: Stage) -> None:
+    stage.deployed("scenario-1", "name=x")
+    before = stage.now()
+    stage.machine.fails("build", MachineError("the package index has no mlflow-skinny==3.18.0"))
+    with pytest.raises(MachineError, match=r"has no mlflow-skinny==3\.18\.0"):
+        stage.deploy("scenario-1", "name=x", "mlflow_version=3.18.0")
+    assert not [what for what in stage.machine.done if what.startswith(("stop", "recreate"))]
+    assert stage.now() == before
 
 
 def test_a_stack_is_not_taken_to_another_runtime(stage: Stage) -> None:

@@ -140,7 +140,7 @@ def test_a_folder_becomes_a_stack(stage: Stage, folder: Path) -> None:
     # It is nobody's stack, and needs no lock.
     assert not origin.is_stack(stage.home.stack("y"))
     with origin.held(), origin.held():
-        assert origin.measure() == 7
+        assert origin.measure(print) == 7
 
 
 def test_a_database_becomes_a_stack_whatever_its_schema_is(stage: Stage, database: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from stackctl.errors import MachineError, NotReady
 from stackctl.operations.origins import Origin, StackOrigin
 from stackctl.operations.promote import Promotion, destination, look, promote
+from stackctl.versions import MLFLOW
 from tests.operations.machine import files, schema
 from tests.operations.stage import METER, Stage
 
@@ -105,6 +106,18 @@ def test_files_become_rows(stage: Stage) -> None:
     assert whole(stage)
 
 
+@pytest.mark.parametrize(("scenario", "named"), [("scenario-4", True), ("scenario-5", False)])
+def test_uploaded_skills_that_nobody_will_serve_are_named_before_anything(
+    stage: Stage, origin: StackOrigin, scenario: str, named: bool
+) -> None:
+    stage.database("x").tables["uploaded_skill_versions"] = ["a", "b"]
+    before = stage.now()
+    found = look(origin, destination(origin, stage.home, scenario, ["name=y"]))
+    told = "uploaded skill versions, 2, are copied with their content, which scenario-4 serves"
+    assert any(note.startswith(told) for note in found.notes) is named
+    assert stage.now() == before
+
+
 def test_what_lies_beside_the_artifacts_is_named(stage: Stage) -> None:
     x = stage.deployed("scenario-4", "name=x", runs=1)
     stage.artifacts("x")["bucket/beside%2Fit"] = b"no artifact"
@@ -167,7 +180,7 @@ def test_a_stack_of_another_scenario_than_was_named_is_refused(
 def test_another_schema_is_refused(stage: Stage) -> None:
     x = stage.deployed("scenario-3b", "name=x", "mlflow_version=3.16.0", runs=1)
     stage.deployed("scenario-5", "name=y")
-    said = f"stack 'x' has the schema {schema('3.16.0')}, and stack 'y' {schema('3.17.2')}"
+    said = f"stack 'x' has the schema {schema('3.16.0')}, and stack 'y' {schema(MLFLOW)}"
     with stage.refuses(2, said, "stackctl upgrade", "nothing was copied"):
         into(stage, StackOrigin(x), "scenario-5", "name=y")
 

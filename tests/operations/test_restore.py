@@ -10,6 +10,7 @@ from stackctl.archive import Archive
 from stackctl.errors import MachineError, NotReady, PortTaken, UserError
 from stackctl.operations import restore as operation
 from stackctl.operations.restore import Options, compare_counts, destination, restore
+from stackctl.versions import MLFLOW
 from tests.operations.machine import files, schema
 from tests.operations.stage import METER, Stage
 
@@ -40,7 +41,7 @@ def whole(stage: Stage) -> bool:
     held = stage.database("y")
     return (
         held.tables["runs"] == runs
-        and held.revision == schema("3.17.2")
+        and held.revision == schema(MLFLOW)
         and sorted(stage.artifacts("y")) == [
             "artifacts/0/run0/artifacts/model.bin",
             "artifacts/0/run1/artifacts/model.bin",
@@ -112,8 +113,8 @@ def test_locations_lead_to_the_new_stack(stage: Stage) -> None:
 def test_data_of_an_older_release_are_taken_to_this_one(stage: Stage) -> None:
     x = stage.deployed("scenario-5", "name=x", "mlflow_version=3.16.0", runs=1)
     path = stage.archived(x)
-    into(stage, path, "y", PORT, "mlflow_version=3.17.2")
-    assert stage.database("y").revision == schema("3.17.2")
+    into(stage, path, "y", PORT, f"mlflow_version={MLFLOW}")
+    assert stage.database("y").revision == schema(MLFLOW)
 
 
 def test_what_is_replaced_is_backed_up_first(stage: Stage, archive: Path, tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_artifacts_of_another_kind_are_refused(stage: Stage) -> None:
 
 
 def test_an_archive_of_a_newer_release_is_refused(stage: Stage, archive: Path) -> None:
-    with stage.refuses(2, "was last used by MLflow 3.17.2", "mlflow_version=3.16.0"):
+    with stage.refuses(2, f"was last used by MLflow {MLFLOW}", "mlflow_version=3.16.0"):
         into(stage, archive, "y", PORT, "mlflow_version=3.16.0")
 
 

@@ -7,6 +7,7 @@ import pytest
 from stackctl.errors import MachineError
 from stackctl.operations.remove import remove
 from stackctl.operations.show import brief, look
+from stackctl.versions import MLFLOW
 from tests.operations.stage import Stage
 
 
@@ -29,9 +30,9 @@ def test_plain_values_have_the_words_that_scripts_know(stage: Stage) -> None:
     told = look(x).as_json()
     assert told["data"] == str(x.data)
     assert told["data_bytes"] == (x.data / "imagined").stat().st_size
-    assert told["mlflow"] == "3.17.2"
+    assert told["mlflow"] == MLFLOW
     service = next(s for s in told["services"] if s["name"] == "tracking")
-    assert service["image"].startswith("stackctl-mlflow:3.17.2-")
+    assert service["image"].startswith(f"stackctl-mlflow:{MLFLOW}-")
     assert service["one_shot"] is False
     assert not {"program", "once"} & set(service)
     secret = next(s for s in told["secrets"] if s["name"] == "mysql_password")

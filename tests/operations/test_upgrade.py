@@ -9,10 +9,11 @@ from stackctl.archive import Archive
 from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, MachineError, NotReady, Undone, UserError
 from stackctl.operations.upgrade import Options, Upgrade, look, releases, upgrade
+from stackctl.versions import MLFLOW
 from tests.operations.machine import files, schema
 from tests.operations.stage import METER, Stage
 
-OLD, NEW = "3.16.0", "3.17.2"
+OLD, NEW = "3.16.0", MLFLOW
 UNDOING = "putting back what was there before an upgrade that was interrupted"
 
 

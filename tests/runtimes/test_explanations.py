@@ -72,6 +72,20 @@ def test_an_image_that_is_gone_from_its_registry_names_another_way() -> None:
     assert "object_store=seaweedfs" in error.hint
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "#9 2.1 ERROR: No matching distribution found for mlflow-skinny==3.18.0",
+        "#9 2.1   cause: Because there is no version of mlflow-skinny==3.18.0 and mlflow>=3.18.0",
+        "Because mlflow-skinny==3.18.0 was not found in the package registry and you require",
+    ],
+)
+def test_an_image_whose_parts_no_index_has_names_the_part(told: str) -> None:
+    error = explanations.no_image("stackctl/mlflow:3.18.0-x", "built", f"a\n{told}\nb\n")
+    assert error.message.endswith("the package index has no mlflow-skinny==3.18.0")
+    assert "another release" in error.hint
+
+
 def test_the_line_that_tells_the_cause_is_shown_though_many_others_follow() -> None:
     lines = ["FATAL: password authentication failed", *map(str, range(100))]
     error = explanations.not_ready("postgres", STARTING, lines)

@@ -19,6 +19,7 @@ from stackctl.errors import MachineError
 from stackctl.progress import Progress
 from stackctl.render import Component
 from stackctl.runtimes.embedded.components import SYSTEM_FOLDER, install_command
+from stackctl.runtimes.explanations import missing_package
 from stackctl.versions import requirements
 
 _LINES, _LETTERS = 10, 200
@@ -119,6 +120,11 @@ def _run(words: list[str], version: str) -> None:
         # Another user's service is to read it, whatever this user's files are.
         umask=0o022,
     )  # fmt: skip
+    if done.returncode and (missing := missing_package(done.stdout)):
+        raise MachineError(
+            f"MLflow {version} cannot be installed: the package index has no {missing}",
+            hint="wait until it has, or choose another release",
+        )
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
         told = [line for line in lines if "error" in line.lower()] or lines or ["no output"]

@@ -15,6 +15,8 @@ from stackctl.runtimes.embedded import environments
 METADATA = "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 ENTRY = "[console_scripts]\ntiny = tiny:main\n"
+# A release whose part is not served, while older ones of it are.
+PARTED = METADATA.replace("tiny", "whole") + "Requires-Dist: tiny==3.18.0\n"
 SOURCE = "import sys\ndef main():\n    print(sys.prefix)\n"
 
 
@@ -30,16 +32,21 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is installed: one small package with a program, from no index; more can be added."""
-    path, info = tmp_path / "tiny-1.0-py3-none-any.whl", "tiny-1.0.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("tiny.py", SOURCE)
-        wheel.writestr(f"{info}/METADATA", METADATA)
-        wheel.writestr(f"{info}/WHEEL", WHEEL)
-        wheel.writestr(f"{info}/entry_points.txt", ENTRY)
-        wheel.writestr(f"{info}/RECORD", "")
-    found = [str(path)]
+    found = [str(wheel_of(tmp_path, "tiny", METADATA))]
     monkeypatch.setattr(environments, "requirements", lambda _version: tuple(found))
     return found
+
+
+def wheel_of(folder: Path, name: str, metadata: str) -> Path:
+    """A wheel with a program of its name."""
+    path, info = folder / f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", SOURCE)
+        wheel.writestr(f"{info}/METADATA", metadata)
+        wheel.writestr(f"{info}/WHEEL", WHEEL)
+        wheel.writestr(f"{info}/entry_points.txt", ENTRY.replace("tiny", name))
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
 
 
 @pytest.fixture(params=["pip", "uv"])
@@ -82,6 +89,18 @@ def test_what_cannot_be_installed_leaves_nothing(
     assert "nowhere-1.0" in f"{error.value} {error.value.details}"
     there = environments.folder("2.22.2").parent.iterdir()
     assert [path.suffix for path in there] == [".lock"]
+
+
+def test_a_release_whose_part_is_not_served_names_the_part(
+    place: Path, wanted: list[str], installer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("PIP", "UV"):
+        monkeypatch.setenv(f"{variable}_NO_INDEX", "1")
+        monkeypatch.setenv(f"{variable}_FIND_LINKS", str(tmp_path))
+    wanted[:] = [str(wheel_of(tmp_path, "whole", PARTED))]
+    with pytest.raises(MachineError, match=r"the package index has no tiny==3\.18\.0;"):
+        environments.make("3.18.0", lambda _line: None)
+    assert not environments.folder("3.18.0").exists()
 
 
 def test_others_can_read_it_whatever_the_umask_is(place: Path, wanted: list[str]) -> None:
