@@ -128,7 +128,8 @@ class ProcessRendering(Rendering):
             "plugin": self.use_plugin,
             "published_url": lambda setting: published(self.settings, setting),
             "guard": _GUARD,
-            "mlflow_program": f"python3 -P -m {_EARLY}" if self.ships_mlflow else "mlflow",
+            # Found by env: bash passes by a Python that only capabilities let this user reach.
+            "mlflow_program": f"env python3 -P -m {_EARLY}" if self.ships_mlflow else "mlflow",
             "publishes_objects": self.publishes_objects(),
         }
 

@@ -146,7 +146,9 @@ def refuse_read_only(home: Home) -> None:
         UserError: It cannot; nothing was changed.
     """
     path = home.settings_file.resolve()
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    place = path if path.exists() else path.parent
+    # As whom it acts, with what that may do.
+    if not os.access(place, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         raise UserError(f"{path} cannot be written, and this deploy has settings to keep there",
                         hint="make it writable, or add --no-save; nothing was changed")  # fmt: skip
 

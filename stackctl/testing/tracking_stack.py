@@ -223,7 +223,7 @@ class TrackingStack:
     def _deploy(self, home: Home) -> _Deployed:
         found, stack = self._scenario(home), home.stack(self.name)
         given = self._flags()
-        wanted = settings.resolve(found, flags=given, environment={})
+        wanted = settings.resolve(found, flags=given, environment={}, given_by="settings")
         free = [
             key for key, value in wanted.settings
             if key.endswith("port") and value is not None and key not in self._settings
@@ -237,7 +237,9 @@ class TrackingStack:
             with ExitStack() as held:
                 ports = {key: held.enter_context(reserve()).getsockname()[1] for key in free}
                 flags = [*given, *(f"{key}={port}" for key, port in ports.items())]
-                effective = settings.resolve(found, flags=flags, environment={})
+                effective = settings.resolve(
+                    found, flags=flags, environment={}, given_by="settings"
+                )
                 deployment = replace(chosen, effective=effective)
                 try:
                     deploy(deployment, progress=_log.info, timeout=self.timeout)

@@ -236,7 +236,7 @@ def test_a_file_that_cannot_be_written_is_found_before_anything_is_done(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.home.settings_file.write_text("")
-    monkeypatch.setattr(os, "access", lambda path, _: path != stage.home.settings_file)
+    monkeypatch.setattr(os, "access", lambda path, _, **_ids: path != stage.home.settings_file)
     with stage.refuses(2, "cannot be written", "--no-save"):
         deployed(stage, "scenario-5", "name=x")
     deployed(stage, "scenario-5", "name=x", save=False)

@@ -79,7 +79,7 @@ def test_ini_option_that_cannot_be_meant_is_refused(
     ("marker", "words"),
     [
         ("('scenario-9')", "there is no scenario 'scenario-9'; did you mean 'scenario-"),
-        ("(settings={'wrkers': 1})", "there is no setting 'wrkers'; did you mean 'workers'"),
+        ("(settings={'wrkers': 1})", "no setting 'wrkers' (from settings); did you mean 'workers'"),
         ("(settings={'workers': 0})", "setting workers='0'"),
         ("(settings={'name': 'mine'})", "setting 'name' is TrackingStack's own"),
         ("(settings={'runtime': 'docker'})", "setting 'runtime' is an argument"),
