@@ -100,7 +100,9 @@ def test_what_this_user_cannot_read_is_named(
     """Root can read everything."""
     closed = theirs / "run7/artifacts/model/weights.bin"
     real = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and real(path, mode))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode, **ids: path != closed and real(path, mode, **ids)
+    )
     lacks(stage, stackctl, str(theirs), f"{closed}: Permission denied")
 
 
