@@ -33,6 +33,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT, input=files.stdout, check=True,
     )  # fmt: skip
     subprocess.run(["tar", "--extract", "--file", "source.tar"], cwd=folder, check=True)
+    (folder / "source.tar").unlink()
     run_uv("build", "--quiet", "--wheel", "--out-dir", folder / "dist", folder)
     return folder
 
