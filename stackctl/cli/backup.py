@@ -4,18 +4,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from stackctl.cli.options import StackName, home, passphrase, recorded
+from stackctl.cli.options import StackName, WithDefault, home, passphrase, recorded
 
 
-class _StackOrCommand(TyperGroup):
+class _StackOrCommand(WithDefault):
     """A group whose first word may also be a stack: then it is `create`."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
-            args = ["create", *args]
-        return super().parse_args(ctx, args)
+    default = "create"
 
 
 app = typer.Typer(

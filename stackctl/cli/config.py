@@ -6,16 +6,16 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from stackctl.cli.options import (
     Name,
     Port,
     ScenarioName,
     Set,
+    WithDefault,
     complete_configured,
     complete_setting,
     flags,
@@ -28,13 +28,10 @@ if TYPE_CHECKING:
     from stackctl.operations.configure import Changes
 
 
-class _ScenarioOrCommand(TyperGroup):
+class _ScenarioOrCommand(WithDefault):
     """A group whose first word may also be a scenario: then it is `show`."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
-            args = ["show", *args]
-        return super().parse_args(ctx, args)
+    default = "show"
 
 
 app = typer.Typer(

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from stackctl.deployment import Deployment
@@ -90,6 +91,18 @@ Python = Annotated[
 ]  # fmt: skip
 
 
+class WithDefault(TyperGroup):
+    """A group whose first word may also be one of its default command's, which is then meant."""
+
+    default: ClassVar[str]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """With the default command's name put first, where no command is named."""
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
 class Global:
     """Options that stand before the command."""
 
@@ -103,7 +116,7 @@ class Global:
         home: Annotated[
             Path | None,
             typer.Option(help="folder that holds .stackctl/, .secrets/ and stackctl.toml; "
-                              "else the nearest upwards that has one of them"),
+                              "else the nearest upwards that has .stackctl/ or stackctl.toml"),
         ] = None,
         debug: Annotated[
             bool, typer.Option("--debug", help="show tracebacks", envvar="STACKCTL_DEBUG")

@@ -85,7 +85,7 @@ class Draft:
         with choices.changing(self._home) as there:
             if there.text != self._before:
                 raise UserError(f"{self._home.settings_file} was changed meanwhile",
-                                hint=f"what you wrote is still in {self.path}")  # fmt: skip
+                                hint="edit it again; nothing of this was taken")  # fmt: skip
             there.replace(file.text)
         return file.text != self._before
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from stackctl import locations
+from stackctl.console import counts
 from stackctl.deployment import Deployment
 from stackctl.stores import tree
 from stackctl.stores.base import Entry, Note
@@ -112,8 +113,8 @@ def lines(about: Mapping[str, Any], taken: str = "are in the archive") -> list[s
     """What an archive's manifest says of such places, for people; `taken` of what it holds."""
     found = []
     for place in about.get("elsewhere", ()):
-        counts = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in place["counts"].items())
-        what = f"artifacts of {counts} of experiment {place['name']!r} at {place['location']}"
+        held = counts(place["counts"])
+        what = f"artifacts of {held} of experiment {place['name']!r} at {place['location']}"
         found.append(
             f"{what} are not in the archive: {place['why']}" if place["why"]
             else f"{what} {taken}: {place['files']} files, {place['bytes']} bytes"

@@ -98,7 +98,7 @@ def _strangers_keys(
 def _changed_settings(
     stack: Stack, manifest: Manifest | None, effective: Effective
 ) -> dict[str, tuple[str, str, str]]:
-    """Settings that were others in the last deploy: what was a flag then is not remembered."""
+    """Settings that were others in the last deploy."""
     if manifest is None or not manifest.deployed_at:
         return {}
     before = {key: value for key, value, _ in Effective(stack.settings(manifest), {}).rows()}

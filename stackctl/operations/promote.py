@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from stackctl import scenarios
+from stackctl.console import counts
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
 from stackctl.operations import keys
@@ -23,7 +24,8 @@ from stackctl.operations.origins import Origin
 from stackctl.operations.preflight import refuse_another_scenario
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
-from stackctl.stack import Home, choices
+from stackctl.stack import Home
+from stackctl.stack.choices import effective as effective_settings
 from stackctl.stores.base import Census, Entry, Note
 
 STATUS = "promoting"
@@ -66,7 +68,7 @@ def destination(origin: Origin, home: Home, scenario: str, flags: Sequence[str])
         UserError: It is the origin itself, or there already and of another scenario.
     """
     found = scenarios.load(scenario, home.scenarios)
-    effective = choices.effective(home, found, flags)
+    effective = effective_settings(home, found, flags)
     stack = home.stack(effective.settings.name)
     if origin.is_stack(stack):
         raise UserError(
@@ -273,9 +275,9 @@ def _compare_artifacts(digests: dict[str, str], target: Deployment, meter: Meter
 
 def _tell_elsewhere(target: Deployment, notes: list[str]) -> None:
     for place in target.backend.elsewhere(target, [target.root]):
-        counts = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in place["counts"].items())
         notes.append(
-            f"artifacts of {counts} at {place['location']} stay where they are and were not copied"
+            f"artifacts of {counts(place['counts'])} at {place['location']} stay where they are "
+            "and were not copied"
         )
 
 

@@ -1,6 +1,6 @@
 """The settings of a stack: what there is to choose, and where each value comes from."""
 
-from stackctl.settings.file import SETTINGS_FILE, SettingsFile, Table
+from stackctl.settings.file import SETTINGS_FILE, SettingsFile
 from stackctl.settings.layers import (
     Effective,
     Kept,
@@ -21,7 +21,6 @@ __all__ = [
     "Kept",
     "Settings",
     "SettingsFile",
-    "Table",
     "dotenv_quoted",
     "flat",
     "is_name",

@@ -121,8 +121,7 @@ class SettingsFile:
     def _keep_others(self, before: Mapping[str, Table], name: str) -> None:
         """Tomlkit 0.15 loses some of what is written as `stacks.NAME.KEY`, with no heading."""
         after = SettingsFile(self._path, self.text).tables
-        others = {other: table for other, table in before.items() if other != name}
-        if {other: table for other, table in after.items() if other != name} != others:
+        if {**before, name: None} != {**after, name: None}:
             raise UserError(f"{self._path} is written in a way that only people can change",
                             hint=f"begin each stack with [{_STACKS}.NAME]; nothing was changed"
                             )  # fmt: skip

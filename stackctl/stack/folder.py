@@ -52,9 +52,8 @@ class Home:
             return cls(named.resolve())
         here = Path.cwd()
         for folder in (here, *here.parents):
-            signs = (folder / STATE_FOLDER, folder / SETTINGS_FILE)
-            # Somebody else's, below /tmp for example, must not say what is deleted here.
-            if any(sign.exists() and sign.stat().st_uid == os.geteuid() for sign in signs):
+            state, file = folder / STATE_FOLDER, folder / SETTINGS_FILE
+            if (state.is_dir() and _is_own(state)) or (file.is_file() and _is_own(file)):
                 return cls(folder)
         return cls(here)
 
@@ -295,3 +294,8 @@ class Stack:
         parent = self.folder.parent
         if not any(parent.iterdir()):
             parent.rmdir()
+
+
+def _is_own(sign: Path) -> bool:
+    """Somebody else's, below /tmp for example, must not say what is deleted here."""
+    return sign.stat().st_uid == os.geteuid()

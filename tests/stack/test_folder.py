@@ -139,6 +139,21 @@ def test_a_folder_without_a_manifest_is_no_stack(home: Home) -> None:
 # Which home.
 
 
+def test_the_home_may_have_nothing_but_what_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STACKCTL_HOME", raising=False)
+    chosen, below = tmp_path / "chosen", tmp_path / "chosen/a/b"
+    below.mkdir(parents=True)
+    (chosen / "stackctl.toml").touch()
+    monkeypatch.chdir(below)
+    assert Home.find() == Home(chosen)
+    # Neither of the two by its name alone.
+    (chosen / "a/.stackctl").touch()
+    (below / "stackctl.toml").mkdir()
+    assert Home.find() == Home(chosen)
+
+
 def test_the_home_is_the_nearest_upwards_that_has_stacks(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
