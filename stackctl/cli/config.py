@@ -118,8 +118,7 @@ def edit(stack: Annotated[
                 changed = draft.accept()
                 break
             except UserError as error:
-                typer.echo(f"stackctl: {error}", err=True)
-                if not (sys.stdin.isatty() and typer.confirm("Edit it again?", err=True)):
+                if not (sys.stdin.isatty() and typer.confirm(f"{error}. Edit it again?", err=True)):
                     raise
     typer.echo("changed; run: stackctl plan" if changed else "nothing was changed")
 
