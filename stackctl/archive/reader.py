@@ -162,7 +162,7 @@ class Archive:
         return BACKENDS[kind]
 
     def _refuse_no_dump(self, member: Member, content: BinaryIO) -> None:
-        if wrong := self._backend.flaw(member.entry, content):
+        if wrong := self._backend.flaw(member.entry, content, self.manifest["counts"]):
             raise self._bad(f"{member.name!r} {wrong}")
 
     def _compare_trailer(self, digest: str) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from stackctl.courier.copytext import escape, unescape
 from stackctl.courier.counting import counted
 from stackctl.courier.errors import CourierError, first_line
+from stackctl.courier.numbering import number
 from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
 from stackctl.courier.verbs import Verb
 
@@ -261,11 +262,16 @@ def drop_all(made: sa.Engine) -> None:
 
 
 def rows_out(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
-    """Every row, as `stackctl.courier.rows` defines the stream; of `uri` where that is given."""
+    """Every row, as `stackctl.courier.rows` defines the stream; of `uri` where that is given.
+
+    That is a copy in a file: its experiments are numbered as every database takes them.
+    """
     from stackctl.courier import rows
 
+    if copy := job.get("uri"):
+        number(sa.create_engine(copy, poolclass=sa.pool.NullPool))
     moved, cut_for = job.get("relocations", []), job.get("cut_for", "")
-    rows.write_rows(job.get("uri") or uri(), out, moved, _part(job), cut_for)
+    rows.write_rows(copy or uri(), out, moved, _part(job), cut_for)
 
 
 def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
@@ -276,20 +282,14 @@ def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
 
 
 def misfits(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
-    """Which texts `database` cannot hold: `{"misfits": [["params.value of …", "…", true]]}`."""
+    """What `database` cannot hold: `{"misfits": [["params.value of …", "…", true]]}`."""
     from stackctl.courier import fitting
-    from stackctl.courier.copytext import Kind
     from stackctl.courier.relocation import mover
     from stackctl.courier.tables import Part, reflect
 
     made = engine()
     own = made.dialect.name.replace("postgresql", "postgres")
-    tables = {
-        table.name: fitting.Texts(
-            tuple(column.name for column in table.columns if column.kind is Kind.TEXT), table.key
-        )
-        for table in reflect(made, Part.TRACKING)
-    }
+    tables = {table.name: table.shape for table in reflect(made, Part.TRACKING)}
     with made.connect().execution_options(stream_results=True) as connection:
 
         def query(statement: str) -> Iterable[Sequence[object]]:

@@ -1,13 +1,11 @@
-"""Which texts a database of MLflow cannot hold, before anybody gives them to it.
-
-The words for databases are those of scenario files: `sqlite`, `postgres`, `mysql`.
-"""
+"""What a database of MLflow cannot hold, before anybody gives it to it."""
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from stackctl.courier import unfit
 from stackctl.courier.limits import CHARACTERS
+from stackctl.courier.misfit import Misfit, Query, Shape, Values, identifier, select, told
 from stackctl.courier.relocation import LOCATED
 
 # MySQL's TEXT holds that many bytes. These columns of MLflow are of a wider type there (3.17.2).
@@ -46,32 +44,6 @@ _NAMES = {
 _BYTES = {"sqlite": "length(cast({} AS BLOB))", "postgres": "octet_length({})",
           "mysql": "length({})"}  # fmt: skip
 _NUL = {"sqlite": "instr(cast({} AS BLOB), x'00') > 0", "mysql": "locate(char(0), {}) > 0"}
-
-Values = Mapping[str, object]
-Query = Callable[[str], Iterable[Sequence[object]]]
-
-
-@dataclass(frozen=True)
-class Misfit:
-    """A text that does not fit.
-
-    Attributes:
-        where: Table, column and row.
-        why: What is wrong with it.
-        cut: It can be cut and still be what it was, but shorter.
-    """
-
-    where: str
-    why: str
-    cut: bool = False
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The columns of a table that hold text, and those of its primary key."""
-
-    columns: tuple[str, ...]
-    key: tuple[str, ...]
 
 
 def why(database: str, table: str, column: str, text: str) -> str:
@@ -145,11 +117,11 @@ def clashes(database: str, rows: Iterable[tuple[str, Values, str]]) -> Iterator[
 def in_tables(
     database: str,
     source: str,
-    tables: Mapping[str, Texts],
+    tables: Mapping[str, Shape],
     query: Query,
     moved: Callable[[str, str, str], str],
 ) -> Iterator[Misfit]:
-    """What of a store's tables another database cannot hold.
+    """What of a store's tables another database cannot hold, and what of them is broken.
 
     Args:
         database: Which.
@@ -158,26 +130,28 @@ def in_tables(
         query: Asks it.
         moved: What a text will be, of that table and column.
     """
-    for name, texts in tables.items():
-        if name not in CHARACTERS or not texts.columns:
+    yield from unfit.broken(source, query)
+    for name, shape in tables.items():
+        if name not in CHARACTERS:
             continue
-        columns = tuple(dict.fromkeys([*texts.key, *texts.columns]))
-        for row in query(_long(database, source, name, texts, columns)):
-            values = dict(zip(columns, row, strict=True))
+        yield from unfit.in_table(database, source, name, shape, query)
+        columns = tuple(dict.fromkeys([*shape.key, *shape.texts]))
+        for row in query(_long(database, source, name, shape, columns)):
+            found = dict(zip(columns, row, strict=True))
             new = {
                 column: moved(name, column, text) if isinstance(text, str) else text
-                for column, text in values.items()
-                if column in texts.columns
+                for column, text in found.items()
+                if column in shape.texts
             }
-            yield from misfits(database, name, new, _row(values, texts.key))
+            yield from misfits(database, name, new, told(found, shape.key))
     yield from clashes(database, _named(database, source, tables, query))
 
 
-def _long(database: str, source: str, table: str, texts: Texts, columns: Sequence[str]) -> str:
+def _long(database: str, source: str, table: str, shape: Shape, columns: Sequence[str]) -> str:
     """The query for rows that may not fit: a character has one byte or more."""
     conditions = ["1 = 0"]
-    for column in texts.columns:
-        quoted = _quoted(source, column)
+    for column in shape.texts:
+        quoted = identifier(source, column)
         if column in LOCATED.get(table, ()):
             # It will be another one.
             conditions.append(f"{quoted} IS NOT NULL")
@@ -188,33 +162,19 @@ def _long(database: str, source: str, table: str, texts: Texts, columns: Sequenc
             conditions.append(f"{_BYTES[source].format(quoted)} > {most}")
         if database == "postgres" and source in _NUL:
             conditions.append(_NUL[source].format(quoted))
-    return _select(source, table, columns) + f" WHERE {' OR '.join(conditions)}"
+    return select(source, table, columns) + f" WHERE {' OR '.join(conditions)}"
 
 
 def _named(
-    database: str, source: str, tables: Mapping[str, Texts], query: Query
+    database: str, source: str, tables: Mapping[str, Shape], query: Query
 ) -> Iterator[tuple[str, Values, str]]:
     # In a database of MySQL they are apart already.
     asked = database == "mysql" != source
     for table in sorted(set(_NAMES) & set(tables)) if asked else []:
         columns = _NAMES[table]
-        for row in query(_select(source, table, columns)):
-            values = dict(zip(columns, row, strict=True))
-            yield table, values, _row(values, columns)
-
-
-def _select(source: str, table: str, columns: Sequence[str]) -> str:
-    named = ", ".join(_quoted(source, column) for column in columns)
-    return f"SELECT {named} FROM {_quoted(source, table)}"  # noqa: S608
-
-
-def _quoted(source: str, name: str) -> str:
-    return f"`{name}`" if source == "mysql" else f'"{name}"'
-
-
-def _row(values: Values, key: Sequence[str]) -> str:
-    told = (f"{column} {str(values[column])[:80]!r}" for column in key)
-    return ", ".join(told) or "a row"
+        for row in query(select(source, table, columns)):
+            found = dict(zip(columns, row, strict=True))
+            yield table, found, told(found, columns)
 
 
 def _folded(name: object) -> object:

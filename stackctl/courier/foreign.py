@@ -6,7 +6,8 @@ from typing import Any, BinaryIO
 import sqlalchemy as sa
 
 from stackctl.courier.database import migrate
-from stackctl.courier.migration import migrated, number, scratch_folder
+from stackctl.courier.migration import migrated, scratch_folder
+from stackctl.courier.numbering import number
 from stackctl.courier.rows import write_rows
 
 

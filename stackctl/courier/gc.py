@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from stackctl.courier.belongings import Belongings, Thing
 from stackctl.courier.counting import OWN
 from stackctl.courier.database import uri
-from stackctl.courier.migration import origin
+from stackctl.courier.numbering import origin
 from stackctl.courier.verbs import Verb
 
 _PAGE = 1000

@@ -27,8 +27,12 @@ _PARTS = 9_000
 
 
 def measure(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, int]:
-    """How many objects there are, and their size: `{"objects": 2, "bytes": 5}`."""
-    sizes = [size for _, size, _ in listed(connected(), job["bucket"])]
+    """How many objects there are, and their size: `{"objects": 2, "bytes": 5}`.
+
+    Only those whose keys begin with one of `prefixes`, where the job has them.
+    """
+    client, prefixes = connected(), job.get("prefixes", [""])
+    sizes = [size for prefix in prefixes for _, size, _ in listed(client, job["bucket"], prefix)]
     return {"objects": len(sizes), "bytes": sum(sizes)}
 
 

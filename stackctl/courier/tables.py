@@ -16,6 +16,7 @@ from sqlalchemy.dialects import mysql
 
 from stackctl.courier.copytext import Kind
 from stackctl.courier.errors import DatabaseFailed, Refused, first_line
+from stackctl.courier.misfit import Shape
 
 # A lock or a lease that is copied would keep the new server from its work until it runs out.
 _EPHEMERAL = frozenset({"job_locks", "scheduler_leases"})
@@ -73,6 +74,17 @@ class Table:
     def names(self) -> tuple[str, ...]:
         """Of its columns, in their order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def shape(self) -> Shape:
+        """Its columns by what they hold."""
+
+        def of(*kinds: Kind) -> tuple[str, ...]:
+            return tuple(column.name for column in self.columns if column.kind in kinds)
+
+        return Shape(
+            of(Kind.TEXT), self.key, of(Kind.INTEGER), of(Kind.FLOAT, Kind.SINGLE), of(Kind.JSON)
+        )
 
     def numbered(self) -> str | None:
         """The column that the database may number by itself."""

@@ -21,6 +21,7 @@ from stackctl.stores import tree
 from stackctl.stores.base import Entry, Note
 
 _REMOTE = "only folders of this machine are taken"
+_UNKNOWN = f"{_REMOTE}, and the stack's keys do not open it"
 _NOT_HERE = "none of its folders is on this machine"
 _UNNAMED = "some are in no folder of their own"
 
@@ -35,7 +36,7 @@ class Elsewhere:
         name: That experiment's name.
         counts: How many runs, logged models and traces have their artifacts there.
         folders: Of these, below the place.
-        files: How many can be taken.
+        files: How many there are.
         bytes: Their size.
         why: Why nothing is taken; "" where all is.
     """
@@ -68,11 +69,13 @@ class Elsewhere:
                 self._require_inside(opened)
             yield entry, file
 
-    def measured(self) -> "Elsewhere":
-        """With what can be taken of it."""
+    def measured(self, deployment: Deployment) -> "Elsewhere":
+        """With how much it is, and whether it can be taken."""
         root = _folder(self.location)
         if root is None:
-            return replace(self, why=_REMOTE)
+            extent = deployment.artifacts.extent(deployment, self.location, self.folders)
+            files, size = extent or (0, 0)
+            return replace(self, files=files, bytes=size, why=_REMOTE if extent else _UNKNOWN)
         if len(self.folders) < sum(self.counts.values()):
             return replace(self, why=_UNNAMED)
         try:
@@ -104,7 +107,7 @@ def look(deployment: Deployment) -> list[Elsewhere]:
     """Every such place, as of now."""
     own = locations.own(deployment.scenario, deployment.settings, deployment.data)
     return [
-        Elsewhere(**{**place, "folders": tuple(place["folders"])}).measured()
+        Elsewhere(**{**place, "folders": tuple(place["folders"])}).measured(deployment)
         for place in deployment.backend.elsewhere(deployment, own)
     ]
 
@@ -115,9 +118,11 @@ def lines(about: Mapping[str, Any], taken: str = "are in the archive") -> list[s
     for place in about.get("elsewhere", ()):
         held = counts(place["counts"])
         what = f"artifacts of {held} of experiment {place['name']!r} at {place['location']}"
+        extent = f"{place['files']} files, {place['bytes']} bytes"
+        known = f" ({extent})" if place["files"] else ""
         found.append(
-            f"{what} are not in the archive: {place['why']}" if place["why"]
-            else f"{what} {taken}: {place['files']} files, {place['bytes']} bytes"
+            f"{what} are not in the archive: {place['why']}{known}" if place["why"]
+            else f"{what} {taken}: {extent}"
         )  # fmt: skip
     return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from stackctl import locations
-from stackctl.courier.fitting import Misfit
+from stackctl.courier.misfit import Misfit
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError
 from stackctl.kinds import KEYS

@@ -27,7 +27,7 @@ from stackctl.proof import readiness
 from stackctl.secrets import SecretFolder
 from stackctl.secrets.sealed import unseal
 from stackctl.stack import Home, Manifest, choices
-from stackctl.stores.base import Entry
+from stackctl.stores.base import Entry, unlike
 
 STATUS = "restoring"
 # What an archive says of these is of another machine: addresses, names, programs to run.
@@ -320,10 +320,5 @@ def compare_counts(archive: Archive, deployment: Deployment) -> None:
         MachineError: It does not.
     """
     there = deployment.backend.census(deployment).counts
-    for kind, (least, most) in archive.manifest["counts"].items():
-        found = there.get(kind, 0)
-        if not least <= found <= most:
-            wanted = str(least) if least == most else f"{least} to {most}"
-            raise MachineError(
-                f"there are {found} {kind.replace('_', ' ')}, and the archive says {wanted}"
-            )
+    if differs := unlike(archive.manifest["counts"], there):
+        raise MachineError(f"there are {differs}")

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stackctl.courier.fitting import Misfit
+from stackctl.courier.misfit import Misfit
 from stackctl.settings import Settings
 from stackctl.stores.credentials import Credential
 from stackctl.stores.reach import Reach
 
 Note = Callable[[str], None]
+# How many there are of each kind, at least and at most.
+Ranges = Mapping[str, Sequence[int]]
 # What every file system and every object store of ours takes as a part of a path.
 _PART_BYTES = 255
 
@@ -31,6 +33,16 @@ class Entry:
     size: int | None = 0
     folder: bool = False
     modified: float = 0.0
+
+
+def unlike(counts: Ranges, found: Mapping[str, int]) -> str:
+    """Of which kind there are more or fewer than there should be, in words; "" where of none."""
+    for kind, (least, most) in counts.items():
+        if not least <= found.get(kind, 0) <= most:
+            wanted = str(least) if least == most else f"{least} to {most}"
+            what = kind.replace("_", " ")
+            return f"{found.get(kind, 0)} {what}, and the archive says {wanted}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class BackendStore:
     def misfits(
         self, reach: Reach, database: str, relocations: Sequence[tuple[str, str]]
     ) -> Iterable[Misfit]:
-        """Its texts that a database of another kind cannot hold.
+        """What of it a database of another kind cannot hold.
 
         Args:
             reach: How it is reached; it is only read.
@@ -85,8 +97,17 @@ class BackendStore:
         """
         raise NotImplementedError
 
-    def flaw(self, entry: Entry, content: BinaryIO) -> str:
-        """What is wrong with an entry of a dump that `load` would not take, in words; else ""."""
+    def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
+        """What is wrong with an entry of a dump that `load` would not take, in words; else "".
+
+        Args:
+            entry: Which.
+            content: Of it.
+            counts: How many there should be of each kind.
+
+        Raises:
+            MachineError: This machine cannot look.
+        """
         return ""
 
     def tracking_uri(self, data: Path) -> str:
@@ -184,6 +205,13 @@ class ArtifactStore:
     def measure(self, reach: Reach) -> int:
         """The size of all artifacts in bytes."""
         raise NotImplementedError
+
+    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> tuple[int, int] | None:
+        """How many files there are below folders of a place that is not the stack's, and bytes.
+
+        None where its keys do not open it.
+        """
+        return None
 
     def paths(self, reach: Reach) -> Iterator[str]:
         """Of every artifact, below the artifact root."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from stackctl.courier.fitting import Misfit
+from stackctl.courier.misfit import Misfit
 from stackctl.errors import MachineError
 from stackctl.kinds import BACKENDS
 from stackctl.stores.base import BackendStore, Census, Entry

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from stackctl.courier.counting import OWN
-from stackctl.courier.fitting import Misfit
+from stackctl.courier.misfit import Misfit
 from stackctl.stores import filecheck, filetexts, sqlite, tree
 from stackctl.stores.base import BackendStore, Census, Entry, Note
 from stackctl.stores.reach import Reach

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from stackctl.courier import fitting
-from stackctl.courier.fitting import Misfit, Values
+from stackctl.courier.misfit import Misfit, Values
 from stackctl.courier.relocation import mover
 from stackctl.stores import tree
 

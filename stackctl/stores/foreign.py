@@ -15,7 +15,7 @@ import yaml
 
 from stackctl.courier import fitting
 from stackctl.courier.counting import counted
-from stackctl.courier.fitting import Misfit
+from stackctl.courier.misfit import Misfit, Shape
 from stackctl.courier.relocation import mover
 from stackctl.errors import UserError
 from stackctl.stores import filecheck, files, filetexts, sqlite, tree
@@ -75,7 +75,7 @@ class Foreign:
         return ()
 
     def misfits(self, database: str, root: str) -> Iterable[Misfit]:
-        """Its texts that a database cannot hold, once its artifacts are below `root`."""
+        """What of it a database cannot hold, once its artifacts are below `root`."""
         raise NotImplementedError
 
     def relocations(self, root: str) -> list[tuple[str, str]]:
@@ -204,7 +204,7 @@ class SQLite(Foreign):
         """As the database itself finds them."""
         with closing(self._connect()) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            tables = {name: _texts(connection, name) for (name,) in rows.fetchall()}
+            tables = {name: _shape(connection, name) for (name,) in rows.fetchall()}
             moved = mover(self.relocations(root))
             yield from fitting.in_tables(
                 database, "sqlite", tables, lambda query: connection.execute(query), moved
@@ -309,13 +309,17 @@ def open_uri(uri: str, artifacts: Path | None) -> Foreign:
     return store
 
 
-def _texts(connection: sqlite3.Connection, table: str) -> fitting.Texts:
+def _shape(connection: sqlite3.Connection, table: str) -> Shape:
     found = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", [table])
     columns = [(name, kind.upper(), key) for name, kind, key in found]
-    return fitting.Texts(
-        tuple(name for name, kind, _ in columns if kind.startswith(("VARCHAR", "TEXT"))),
-        tuple(name for name, _, key in columns if key),
-    )
+
+    def of(*kinds: str) -> tuple[str, ...]:
+        return tuple(name for name, kind, _ in columns if kind.startswith(kinds))
+
+    return Shape(
+        of("VARCHAR", "TEXT"), tuple(name for name, _, key in columns if key),
+        of("INTEGER", "BIGINT"), of("FLOAT"), of("JSON"),
+    )  # fmt: skip
 
 
 def _once(found: Iterable[Located]) -> list[Located]:

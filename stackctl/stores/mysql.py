@@ -9,7 +9,7 @@ from stackctl.courier.errors import Refused
 from stackctl.courier.frames import read_frames
 from stackctl.errors import MachineError
 from stackctl.progress import Progress
-from stackctl.stores.base import Entry, Note
+from stackctl.stores.base import Entry, Note, Ranges
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, another, copy
 from stackctl.stores.reach import Reach
@@ -31,7 +31,7 @@ class MySQL(Database):
     kind = "mysql"
     dumped = (_TABLES, _NAME)
 
-    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+    def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
         """It is neither rows to their end, nor how tables were made."""
         if entry.path not in self.dumped and not entry.path.startswith(_LOGIN):
             return self.another

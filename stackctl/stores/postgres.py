@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from stackctl.stores import pgdump
-from stackctl.stores.base import Entry, Note
+from stackctl.stores.base import Entry, Note, Ranges
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, copy, single
 from stackctl.stores.reach import Reach
@@ -18,7 +18,7 @@ class PostgreSQL(Database):
     kind = "postgres"
     dumped = (_NAME,)
 
-    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+    def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
         """It is not what pg_dump writes in its own format, to its end."""
         if entry.path != _NAME or content.read(len(pgdump.MAGIC)) != pgdump.MAGIC:
             return self.another

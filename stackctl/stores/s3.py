@@ -9,6 +9,7 @@ from typing import BinaryIO, cast
 from urllib.parse import quote, unquote
 
 from stackctl.courier import NOTES
+from stackctl.errors import MachineError
 from stackctl.settings import Settings
 from stackctl.stores.base import ArtifactStore, Entry, Note
 from stackctl.stores.credentials import Credential
@@ -36,6 +37,18 @@ class S3(ArtifactStore):
     def measure(self, reach: Reach) -> int:
         """The size of all objects of the bucket."""
         return int(reach.ask("objects-measure", bucket=reach.settings.bucket)["bytes"])
+
+    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> tuple[int, int] | None:
+        """Of another bucket, or beside the artifacts, by the keys of this one."""
+        bucket, _, path = location.removeprefix("s3://").partition("/")
+        if not location.startswith("s3://") or not bucket:
+            return None
+        prefixes = ["/".join(filter(None, [path.rstrip("/"), f])) + "/" for f in folders]
+        try:
+            found = reach.ask("objects-measure", bucket=bucket, prefixes=prefixes)
+        except MachineError:
+            return None
+        return int(found["objects"]), int(found["bytes"])
 
     def paths(self, reach: Reach) -> Iterator[str]:
         """By their keys; what lies beside the artifacts is none."""

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+from stackctl.courier.counting import counted
+from stackctl.machine import require_room
 from stackctl.stores import tree
-from stackctl.stores.base import Entry, Note
+from stackctl.stores.base import Entry, Note, Ranges, unlike
 from stackctl.stores.database import Database
 from stackctl.stores.reach import Reach
 
@@ -59,20 +61,44 @@ def connect(database: Path, mode: str) -> sqlite3.Connection:
     )
 
 
+def _within(database: Path, counts: Ranges) -> str:
+    """What is wrong with a database, in words; else ""."""
+    with closing(connect(database, "ro")) as found:
+        try:
+            (said,) = found.execute("PRAGMA integrity_check(1)").fetchone()
+            if said != "ok":
+                return f"is damaged: {' '.join(str(said).split())}"
+            rows = found.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = {name for (name,) in rows}
+            there, _ = counted(tables, lambda query, own: found.execute(query, own).fetchone()[0])
+        except sqlite3.Error as error:
+            return f"is damaged: {error}"
+    differs = unlike(counts, there)
+    return differs and f"holds {differs}"
+
+
 class SQLite(Database):
     """Runs as rows in `mlruns.db`."""
 
     kind = "sqlite"
     dumped = ("mlruns.db",)
 
-    def flaw(self, entry: Entry, content: BinaryIO) -> str:
-        """It is no database, of MLflow or of its login, or not as long as it says (fileformat2)."""
+    def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
+        """It is no database, of MLflow or of its login, not whole, or holds something else."""
         head = content.read(100)
         if entry.path not in _FILES or not head.startswith(b"SQLite format 3\0"):
             return self.another
-        # A page of 65536 bytes is written as 1.
+        # A page of 65536 bytes is written as 1 (fileformat2).
         page = int.from_bytes(head[16:18]) if head[16:18] != b"\0\1" else 1 << 16
-        return "" if int.from_bytes(head[28:32]) * page == entry.size else "is cut short"
+        if int.from_bytes(head[28:32]) * page != entry.size:
+            return "is cut short"
+        scratch = Path(tempfile.gettempdir())
+        require_room(scratch, entry.size, f"a copy of {entry.path}, to look at it")
+        with tempfile.NamedTemporaryFile(dir=scratch, prefix=_COPY) as file:
+            file.write(head)
+            shutil.copyfileobj(content, file)
+            file.flush()
+            return _within(Path(file.name), counts if entry.path != LOGIN else {})
 
     def tracking_uri(self, data: Path) -> str:
         """`sqlite:////…/mlruns.db`."""

@@ -4,9 +4,12 @@ import hashlib
 import io
 import json
 import random
+import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -292,26 +295,32 @@ def test_a_member_that_is_in_it_twice_is_refused(tmp_path: Path) -> None:
 HERE = Path(__file__).parent
 
 
-def database(pages: int) -> bytes:
-    """The beginning and the size of a SQLite database."""
-    head = b"SQLite format 3\0" + (4096).to_bytes(2) + bytes(10) + pages.to_bytes(4)
-    return head.ljust(pages * 4096, b"\0")
+def database(runs: int) -> bytes:
+    """One of SQLite, with as many runs and an index of them, in pages of the smallest size."""
+    with closing(sqlite3.connect(":memory:")) as made:
+        made.execute("PRAGMA page_size = 512")
+        made.execute("CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY, name VARCHAR)")
+        made.execute("CREATE TABLE runs (run_uuid VARCHAR PRIMARY KEY, experiment_id INTEGER)")
+        made.execute("INSERT INTO experiments VALUES (0, 'Default')")
+        made.executemany("INSERT INTO runs VALUES (?, 0)", [(f"{n:032x}",) for n in range(runs)])
+        made.commit()
+        return made.serialize()
 
 
 ROWS = b'{"table": "runs", "columns": ["a"], "rows": 1, "bytes": 2}\n1\n{"end": {}}\n'
 DUMPS = {
-    "sqlite": {"mlruns.db": database(3), "users.db": database(2)},
+    "sqlite": {"mlruns.db": database(2), "users.db": database(0)},
     # Of a table with rows, one without, a sequence and a large object.
     "postgres": {"postgres.dump": (HERE / "postgres-18.dump").read_bytes()},
     "mysql": {"mysql.tables": b'{"tables": {}}', "mysql.rows": ROWS, "login.rows.1": ROWS},
 }
 
 
-def dumped(path: Path, backend: str, dumps: dict[str, bytes]) -> Path:
+def dumped(path: Path, backend: str, dumps: dict[str, bytes], **about: Any) -> Path:
     with writing(path) as writer:
         for name, content in dumps.items():
             writer.add("database", Entry(name, len(content)), io.BytesIO(content))
-        writer.finish({**ABOUT, "backend": backend})
+        writer.finish({**ABOUT, "backend": backend, **about})
     return path
 
 
@@ -346,6 +355,33 @@ def test_a_dump_that_was_cut_short_is_found_wherever_it_was_cut(
             path, said = dumped(tmp_path / "a.tar", backend, half), f"'database/{name}' "
             with Archive(path) as found, pytest.raises(BadArchive, match=said):
                 found.verify()
+
+
+@pytest.mark.parametrize("runs", [1, 60])
+def test_a_file_of_sqlite_is_whole_and_holds_what_is_said(tmp_path: Path, runs: int) -> None:
+    good, about = database(runs), {"counts": {"runs": [runs, runs + 1]}}
+    with Archive(dumped(tmp_path / "a.tar", "sqlite", {"mlruns.db": good}, **about)) as found:
+        found.verify()
+    # A page of the table's, as a disk that fails would have it.
+    torn = good[:-512] + bytes(512)
+    with (
+        Archive(dumped(tmp_path / "b.tar", "sqlite", {"mlruns.db": torn}, **about)) as found,
+        pytest.raises(BadArchive, match=r"'database/mlruns.db' is damaged: "),
+    ):
+        found.verify()
+    path = dumped(tmp_path / "c.tar", "sqlite", {"mlruns.db": database(runs - 1)}, **about)
+    said = rf"holds {runs - 1} runs, and the archive says {runs} to {runs + 1}"
+    with Archive(path) as found, pytest.raises(BadArchive, match=said):
+        found.verify()
+
+
+def test_a_machine_that_cannot_look_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    path = dumped(tmp_path / "a.tar", "sqlite", {"mlruns.db": database(1)})
+    with Archive(path) as found, pytest.raises(MachineError, match=r"a copy of mlruns.db.*needs"):
+        found.verify()
 
 
 def test_the_dump_of_each_release_of_postgres_is_understood(tmp_path: Path) -> None:

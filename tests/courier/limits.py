@@ -4,11 +4,13 @@ import tempfile
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from stackctl.courier import limits
 from stackctl.courier.database import migrate
 from stackctl.courier.tables import Part, belongs
 
+_LONGER = (sa.BigInteger, mysql.TINYINT)
 _HEAD = '''"""How many characters each text of MLflow's schema holds, on PostgreSQL and MySQL alike.
 
 Made by `python -m tests.courier.limits` from the schema of MLflow {version}. On SQLite the same
@@ -17,6 +19,7 @@ numbers are declared, and nobody keeps to them.
 
 CHARACTERS: dict[str, dict[str, int]] = {{
 '''
+_NARROW = "# The integers of four bytes there.\nNARROW: dict[str, tuple[str, ...]] = {\n"
 
 
 def declared(engine: sa.Engine) -> dict[str, dict[str, int]]:
@@ -35,15 +38,34 @@ def declared(engine: sa.Engine) -> dict[str, dict[str, int]]:
     return {name: columns for name, columns in tables.items() if columns}
 
 
-def made() -> dict[str, dict[str, int]]:
+def narrow(engine: sa.Engine) -> dict[str, tuple[str, ...]]:
+    """The integers that are no longer than INTEGER, as a database says of its own columns.
+
+    Without those called `id`, which are INTEGER on SQLite alone: it numbers nothing else.
+    """
+    found = sa.MetaData()
+    found.reflect(engine)
+    tables = {
+        table.name: tuple(sorted(
+            column.name for column in table.columns
+            if isinstance(column.type, sa.Integer) and not isinstance(column.type, _LONGER)
+            and column.name != "id"
+        ))
+        for table in sorted(found.tables.values(), key=lambda table: table.name)
+        if belongs(table.name, Part.TRACKING)
+    }  # fmt: skip
+    return {name: columns for name, columns in tables.items() if columns}
+
+
+def made() -> tuple[dict[str, dict[str, int]], dict[str, tuple[str, ...]]]:
     """Those of a new database on SQLite."""
     with tempfile.TemporaryDirectory() as folder:
         engine = sa.create_engine(f"sqlite:///{folder}/new.db", poolclass=sa.pool.NullPool)
         migrate(engine, "heads")
-        return declared(engine)
+        return declared(engine), narrow(engine)
 
 
-def _text(tables: dict[str, dict[str, int]]) -> str:
+def _text(tables: dict[str, dict[str, int]], integers: dict[str, tuple[str, ...]]) -> str:
     from mlflow.version import VERSION
 
     lines = []
@@ -56,8 +78,13 @@ def _text(tables: dict[str, dict[str, int]]) -> str:
                 line = " " * 8
             line += word if line.endswith("{") or not line.strip() else f" {word}"
         lines.append(line)
-    return _HEAD.format(version=VERSION) + "\n".join(lines) + "\n}  # fmt: skip\n"
+    said = _HEAD.format(version=VERSION) + "\n".join(lines) + "\n}  # fmt: skip\n" + _NARROW
+    return (
+        said
+        + "".join(f"    {name!r}: {columns!r},\n" for name, columns in integers.items())
+        + "}\n"
+    )
 
 
 if __name__ == "__main__":
-    Path(limits.__file__).write_text(_text(made()), encoding="utf-8")
+    Path(limits.__file__).write_text(_text(*made()), encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stackctl.courier.belongings import Belongings, Thing
-from stackctl.courier.migration import origin
+from stackctl.courier.numbering import origin
 
 TAG = "stackctl.origin.experiment_id"
 OLD = "493038463201872345"

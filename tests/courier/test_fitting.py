@@ -6,7 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from stackctl.courier.fitting import Misfit, Texts, clashes, cut, in_tables, may_cut, why
+from stackctl.courier.fitting import clashes, cut, in_tables, may_cut, why
+from stackctl.courier.misfit import Misfit, Shape
 
 BOTH = ["postgres", "mysql"]
 
@@ -101,9 +102,9 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 TABLES = {
-    "params": Texts(("key", "value"), ("run_uuid", "key")),
-    "runs": Texts(("artifact_uri",), ("run_uuid",)),
-    "theirs": Texts(("value",), ()),
+    "params": Shape(("key", "value"), ("run_uuid", "key")),
+    "runs": Shape(("artifact_uri",), ("run_uuid",)),
+    "theirs": Shape(("value",), ()),
 }
 
 

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from stackctl.courier.fitting import Misfit, misfits
+from stackctl.courier.fitting import misfits
+from stackctl.courier.misfit import Misfit
 from stackctl.courier.places import Experiment, Located, places
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
 from stackctl.settings import Settings
 from stackctl.stack import Stack
 from stackctl.stores import ArtifactStore, BackendStore
-from stackctl.stores.base import Census, Entry, Note
+from stackctl.stores.base import Census, Entry, Note, Ranges
 from stackctl.stores.credentials import Credential
 from stackctl.stores.reach import Reach
 from stackctl.versions import older
@@ -35,7 +36,7 @@ class MemoryBackend(BackendStore):
         self.kind, self._machine, self._real = real.kind, machine, real
         self.dumped = (DUMP,)
 
-    def flaw(self, entry: Entry, content: BinaryIO) -> str:
+    def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
         return "" if entry.path == DUMP and content.read(1) == b"{" else "is nothing of a database"
 
     def tracking_uri(self, data: Path) -> str:
@@ -111,6 +112,13 @@ class MemoryArtifacts(ArtifactStore):
     def measure(self, reach: Reach) -> int:
         self._machine.asked("measure artifacts")
         return sum(map(len, self._machine.artifacts(_stack(reach)).values()))
+
+    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> tuple[int, int] | None:
+        there = self._machine.elsewhere
+        names = [f"{location}/{folder}" for folder in folders]
+        if not all(name in there for name in names):
+            return None
+        return sum(len(there[name]) for name in names), sum(sum(there[name]) for name in names)
 
     def paths(self, reach: Reach) -> Iterator[str]:
         self._machine.asked("list artifacts")

@@ -86,7 +86,22 @@ def lacks(stage: Stage, stackctl: Call, place: str, why: str) -> None:
 
 def test_what_is_in_another_bucket_is_named(stage: Stage, theirs: Path, stackctl: Call) -> None:
     stage.database("x").tables["runs"][-1] = "s3://theirs/7/run7/artifacts"
-    lacks(stage, stackctl, "s3://theirs/7", "only folders of this machine are taken")
+    unknown = "only folders of this machine are taken, and the stack's keys do not open it"
+    lacks(stage, stackctl, "s3://theirs/7", unknown)
+
+
+def test_what_the_stack_s_own_keys_open_elsewhere_is_measured(
+    stage: Stage, theirs: Path, stackctl: Call
+) -> None:
+    stage.database("x").tables["runs"][-1] = "s3://theirs/7/run7/artifacts"
+    stage.machine.elsewhere["s3://theirs/7/run7/artifacts"] = [5, 4]
+    path = stage.home.path / "a.tar"
+    answer = stackctl("backup", "x", "-o", str(path))
+    assert answer.code == LEFT_OUT
+    said = "are not in the archive: only folders of this machine are taken (2 files, 9 bytes)\n"
+    assert said in answer.err
+    (found,) = about(path)
+    assert (found["files"], found["bytes"]) == (2, 9)
 
 
 def test_what_another_machine_has_is_named(stage: Stage, theirs: Path, stackctl: Call) -> None:

@@ -10,11 +10,12 @@ import sqlalchemy
 
 from stackctl.courier import database, fitting
 from stackctl.courier.errors import Refused
-from stackctl.courier.limits import CHARACTERS
+from stackctl.courier.limits import CHARACTERS, NARROW
 from stackctl.courier.rows import digest
+from stackctl.courier.unfit import SINGLE
 from tests.courier.databases.conftest import Stores
-from tests.courier.databases.test_databases import copy
-from tests.courier.limits import declared
+from tests.courier.databases.test_databases import EVERYWHERE, MYSQL, NUL, TOO_LARGE, change, copy
+from tests.courier.limits import declared, narrow
 
 SERVERS = {"postgres": "postgres", "mysql": "mysql", "mariadb": "mysql"}
 NAMES = ["postgres", "mysql", pytest.param("mariadb", marks=pytest.mark.matrix)]
@@ -41,6 +42,7 @@ def test_lengths_are_those_of_the_schema(stores: Stores, name: str) -> None:
     uri = stores.sqlite("lengths") if name == "sqlite" else stores.servers[name]
     engine = sqlalchemy.create_engine(uri)
     assert declared(engine) == CHARACTERS, "run: python -m tests.courier.limits"
+    assert narrow(engine) == NARROW, "run: python -m tests.courier.limits"
     engine.dispose()
 
 
@@ -55,6 +57,38 @@ def test_texts_without_a_length_are_as_wide_as_is_said(stores: Stores, name: str
     assert len(rows) > 20
     for table, column, most in rows:
         assert fitting.most_bytes(table, column) == most, (table, column)
+
+
+@pytest.mark.parametrize("name", ["mysql", "mariadb"])
+def test_floats_of_single_precision_are_those_that_are_said(stores: Stores, name: str) -> None:
+    rows = stores.query(
+        name,
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = database() AND data_type = 'float'",
+    )
+    assert {(str(table), str(column)) for table, column in rows} == SINGLE
+
+
+@pytest.mark.parametrize(
+    ("name", "cases"),
+    [
+        ("postgres", (*EVERYWHERE, NUL)),
+        ("mysql", MYSQL),
+        pytest.param("mariadb", MYSQL, marks=pytest.mark.matrix),
+    ],
+)
+def test_whatever_is_refused_is_told_before(
+    stores: Stores,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    cases: tuple[tuple[str, list[str]], ...],
+) -> None:
+    """But the numbers of experiments: they are made anew."""
+    for place, script in cases:
+        source = change(stores.sqlite("refused"), *script)
+        if (place, script) == TOO_LARGE:
+            continue
+        assert asked(source, SERVERS[name], monkeypatch), place
 
 
 @pytest.mark.parametrize("name", NAMES)
