@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import sqlalchemy as sa
 
+from stackctl.courier import login, schemas
 from stackctl.courier.copytext import escape, unescape
 from stackctl.courier.counting import counted
 from stackctl.courier.errors import CourierError, first_line
@@ -44,19 +45,8 @@ def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
         tables = set(sa.inspect(connection).get_table_names())
         found, closed = counted(tables, lambda q, own: connection.scalar(sa.text(q), own))
         size = int(connection.scalar(sa.text(_BYTES[made.dialect.name])) or 0)
-        return {"counts": found, "revision": _revision(connection, tables), "bytes": size,
-                "encrypted": closed}  # fmt: skip
-
-
-def revision(connection: sa.Connection) -> str:
-    """The schema's version; "" where there is none."""
-    return _revision(connection, set(sa.inspect(connection).get_table_names()))
-
-
-def _revision(connection: sa.Connection, tables: set[str]) -> str:
-    if "alembic_version" not in tables:
-        return ""
-    return str(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) or "")
+        revision = schemas.revision(connection, schemas.TRACKING)
+    return {"counts": found, "revision": revision, "bytes": size, "encrypted": closed}
 
 
 def make_schema(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
@@ -65,7 +55,7 @@ def make_schema(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str,
     drop_all(made)
     migrate(made, job.get("revision") or "heads")
     with made.connect() as connection:
-        return {"revision": revision(connection)}
+        return {"revision": schemas.revision(connection, schemas.TRACKING)}
 
 
 def definitions(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
@@ -103,12 +93,8 @@ def define(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]
 
 def login_revision(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, str]:
     """The version of the login's tables, which share the database; "" where there are none."""
-    made = engine()
-    with made.connect() as connection:
-        if not sa.inspect(connection).has_table("alembic_version_auth"):
-            return {"revision": ""}
-        query = sa.text("SELECT version_num FROM alembic_version_auth")
-        return {"revision": str(connection.scalar(query) or "")}
+    with engine().connect() as connection:
+        return {"revision": schemas.revision(connection, schemas.LOGIN)}
 
 
 def make_login(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, str]:
@@ -123,7 +109,7 @@ def upgrade(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, An
     """Take the schema to this MLflow's, that of the login too; nothing where it is there."""
     made = engine()
     with made.connect() as connection:
-        before = revision(connection)
+        before = schemas.revision(connection, schemas.TRACKING)
     try:
         migrate(made, "heads")
         _migrate_login()
@@ -131,22 +117,24 @@ def upgrade(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, An
         # All of it would show the statement, and the values of a row.
         raise CourierError(f"the migration failed: {first_line(error.orig or error)}") from None
     with made.connect() as connection:
-        return {"before": before, "after": revision(connection)}
+        return {"before": before, "after": schemas.revision(connection, schemas.TRACKING)}
 
 
 def _migrate_login() -> None:
-    if accounts := os.environ.get("STACKCTL_ACCOUNTS"):
+    accounts = os.environ.get("STACKCTL_ACCOUNTS")
+    made = sa.create_engine(accounts, poolclass=sa.pool.NullPool) if accounts else None
+    if made is not None and not schemas.is_newest(made, schemas.LOGIN):
         from mlflow.server.auth.db.utils import migrate_if_needed
 
-        migrate_if_needed(sa.create_engine(accounts, poolclass=sa.pool.NullPool), "head")
+        migrate_if_needed(made, "head")
 
 
 def release(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
     """Which MLflow this is, and whether it knows the schema `revision`; asks no database."""
     from importlib.metadata import version
 
-    known = _known_revisions() if "revision" in job else set()
-    return {"mlflow": version("mlflow"), "known": job.get("revision") in known}
+    known = job.get("revision") in schemas.known(schemas.TRACKING)
+    return {"mlflow": version("mlflow"), "known": known}
 
 
 def settle(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
@@ -159,7 +147,7 @@ def settle(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]
     migrate(made, "heads")
     set_admin_password()
     with made.connect() as connection:
-        return {"moved": moved, "revision": revision(connection)}
+        return {"moved": moved, "revision": schemas.revision(connection, schemas.TRACKING)}
 
 
 def relocate_in(made: sa.Engine, relocations: Relocations) -> int:
@@ -192,54 +180,34 @@ def set_admin_password() -> None:
     accounts, password = os.environ.get("STACKCTL_ACCOUNTS"), os.environ.get("STACKCTL_ADMIN")
     if not accounts or not password:
         return
-    store = login_store(accounts)
-    if store.has_user("admin"):
-        store.update_user("admin", password=password)
-    else:
-        store.create_user("admin", password, is_admin=True)
-
-
-def login_store(accounts: str) -> Any:
-    """MLflow's own store of users, in the database `accounts`."""
-    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
-
-    store = SqlAlchemyStore()
-    store.init_db(accounts)  # type: ignore[no-untyped-call]
-    return store
+    login.give(accounts, password)
 
 
 def migrate(made: sa.Engine, target: str) -> None:
     """Run MLflow's migrations, as its own `db upgrade` does (mlflow/store/db/utils.py, 3.17.2)."""
-    from alembic import command
-    from mlflow.store.tracking.dbmodels.initial_models import Base
-
     with made.connect() as connection:
-        there = revision(connection)
-    config = _migrations()
-    if target != "heads" and target not in _known_revisions():
+        there = schemas.revision(connection, schemas.TRACKING)
+    wanted = schemas.newest(schemas.TRACKING) if target == "heads" else {target}
+    if not wanted <= schemas.known(schemas.TRACKING):
         raise CourierError(
             f"this MLflow does not know the schema {target}: a newer MLflow made the data"
         )
+    if {there} != wanted:
+        _migrate(made, there, target)
+
+
+def _migrate(made: sa.Engine, there: str, target: str) -> None:
+    from alembic import command
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
     if not there:
         Base.metadata.create_all(made)
+    # With which MLflow itself calls Alembic.
+    config = utils._get_alembic_config("")  # type: ignore[no-untyped-call]
     with made.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, target)
-
-
-def _known_revisions() -> set[str]:
-    """Every schema that this MLflow knows."""
-    from alembic.script import ScriptDirectory
-
-    scripts = ScriptDirectory.from_config(_migrations())
-    return {script.revision for script in scripts.walk_revisions()}
-
-
-def _migrations() -> Any:
-    """The configuration with which MLflow itself calls Alembic."""
-    from mlflow.store.db import utils
-
-    return utils._get_alembic_config("")  # type: ignore[no-untyped-call]
 
 
 def drop_all(made: sa.Engine) -> None:

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
-from stackctl.courier.database import login_store, uri
+from stackctl.courier import login
+from stackctl.courier.database import uri
 from stackctl.courier.errors import CourierError, first_line
 from stackctl.courier.verbs import Verb
 
@@ -39,11 +40,7 @@ def change(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, bool
 
 def change_login(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, bool]:
     """Give the login's administrator the password `new`, where it is another."""
-    store = login_store(os.environ["STACKCTL_ACCOUNTS"])
-    if store.authenticate_user("admin", job["new"]):
-        return {"changed": False}
-    store.update_user("admin", password=job["new"])
-    return {"changed": True}
+    return {"changed": login.give(os.environ["STACKCTL_ACCOUNTS"], job["new"])}
 
 
 def _address() -> sa.URL:
