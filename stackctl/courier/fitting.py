@@ -135,6 +135,8 @@ def in_tables(
         if name not in CHARACTERS:
             continue
         yield from unfit.in_table(database, source, name, shape, query)
+        if not shape.texts:
+            continue
         columns = tuple(dict.fromkeys([*shape.key, *shape.texts]))
         for row in query(_long(database, source, name, shape, columns)):
             found = dict(zip(columns, row, strict=True))

@@ -123,6 +123,12 @@ def test_a_store_is_asked_for_rows_that_do_not_fit(connection: sqlite3.Connectio
     assert not list(in_tables("sqlite", "sqlite", TABLES, connection.execute, unmoved))
 
 
+def test_a_table_of_an_older_schema_may_have_no_text(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE metrics (step BIGINT)")
+    tables = {"metrics": Shape((), (), ("step",))}
+    assert not list(in_tables("postgres", "sqlite", tables, connection.execute, unmoved))
+
+
 def test_names_of_a_store_are_compared_as_mysql_does(connection: sqlite3.Connection) -> None:
     found = list(in_tables("mysql", "sqlite", TABLES, connection.execute, unmoved))
     assert [misfit.where for misfit in found] == [
