@@ -27,7 +27,7 @@ def test_versions_are_those_that_alembic_knows() -> None:
     from mlflow.store.db import utils
 
     for schema, config in (
-        (schemas.TRACKING, utils._get_alembic_config("")),
+        (schemas.TRACKING, utils._get_alembic_config("")),  # type: ignore[no-untyped-call]
         (schemas.LOGIN, of_login._get_alembic_config("sqlite://")),
     ):
         scripts = ScriptDirectory.from_config(config)
@@ -61,7 +61,7 @@ def test_a_password_is_the_one_that_mlflow_asks_for(accounts: str) -> None:
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
     store = SqlAlchemyStore()
-    store.init_db(accounts)
+    store.init_db(accounts)  # type: ignore[no-untyped-call]
     store.create_user("somebody", "of 12 or more characters")
     for new in ("another, of 12 or more", PASSWORD):
         assert login.give(accounts, new)
