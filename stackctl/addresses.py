@@ -6,78 +6,17 @@ ones, at which services find each other, are made from the same parts by each re
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Self
-from urllib.parse import urlsplit
 
 from stackctl.scenario import Scenario
 from stackctl.services import SERVICES
 from stackctl.settings import Settings
+from stackctl.urls import USUAL_PORTS, Url
 
-_USUAL = {"http": 80, "https": 443}
 # As shells and MLflow match names: whatever stands in brackets.
 _ANY_IPV6 = "[[]*]"
-_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
-
-
-@dataclass(frozen=True)
-class Url:
-    """The address of a server, which it answers at and below.
-
-    Attributes:
-        scheme: `http` or `https`.
-        host: A name or an IP address, of version 6 without brackets.
-        port: Where it listens.
-        path: "", or a path that begins with a slash and does not end with one.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    path: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The address that `text` is.
-
-        Raises:
-            ValueError: It is none, or names a user, a query or a fragment.
-        """
-        parts = urlsplit(text)
-        if parts.scheme not in _USUAL or not parts.hostname:
-            raise ValueError("an address is http(s)://HOST[:PORT][/PATH]")
-        if parts.username is not None or parts.query or parts.fragment:
-            raise ValueError("an address has no user, no password, no ? and no #")
-        path = parts.path.rstrip("/")
-        if not _PATH.fullmatch(path):
-            raise ValueError(f"{parts.path!r} is no path of letters, digits and . _ ~ -")
-        return cls(parts.scheme, parts.hostname, parts.port or _USUAL[parts.scheme], path)
-
-    @property
-    def name(self) -> str:
-        """The host as it stands in an address: IPv6 in brackets."""
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-    @property
-    def address(self) -> str:
-        """HOST:PORT, as programs take it that listen or connect."""
-        return f"{self.name}:{self.port}"
-
-    @property
-    def authority(self) -> str:
-        """HOST:PORT, without a port that goes without saying, as browsers send it."""
-        return self.name if self.port == _USUAL[self.scheme] else self.address
-
-    @property
-    def origin(self) -> str:
-        """What a page at this address is from, in a browser's words."""
-        return f"{self.scheme}://{self.authority}"
-
-    def __str__(self) -> str:
-        return f"{self.origin}{self.path}"
 
 
 @dataclass(frozen=True)
@@ -89,12 +28,15 @@ class Way:
         artifacts: Where the artifact proxy answers, where that is another server.
         objects: The object store, for who writes there; "" for AWS itself.
         host: The Host header to send, where it is not that of the address.
+        direct: HOST:PORT of this machine at which the names of these are served, whether they lead
+            there or not; "" where they do.
     """
 
     server: Url
     artifacts: Url | None = None
     objects: str = ""
     host: str = ""
+    direct: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,12 +46,20 @@ class Addresses:
     Attributes:
         scenario: Of which it is.
         settings: Its own.
-        public: At which everybody finds it, through a proxy; None where there is none.
     """
 
     scenario: Scenario
     settings: Settings
-    public: Url | None = None
+
+    @property
+    def public(self) -> Url | None:
+        """At which everybody finds it; None where it has no such name."""
+        return self.settings.address
+
+    @property
+    def prefix(self) -> str:
+        """The path below which the server answers; "" where at the root."""
+        return self.public.path if self.public else ""
 
     @property
     def server(self) -> Url:
@@ -121,7 +71,9 @@ class Addresses:
         """Where clients find the artifacts-only server; None where there is none."""
         if self.scenario.writer != "artifacts-server":
             return None
-        return published(self.settings, "artifacts_port")
+        here = published(self.settings, "artifacts_port")
+        # Clients of MLflow ask it below the path of the tracking server (3.17.2).
+        return replace(self.public, port=here.port) if self.public else here
 
     @property
     def objects(self) -> str:
@@ -134,7 +86,16 @@ class Addresses:
 
     def ways(self) -> list[Way]:
         """Every way that a client may take: the server's address, also under every public name."""
-        names = [] if self.public else self.settings.public_hosts
+        if self.settings.ends_tls:
+            # Whether the name leads here is nothing that a deploy can decide.
+            here = published(self.settings, "port")
+            return [Way(self.server, self.artifacts, self.objects, direct=here.address)]
+        if self.public:
+            # What is in front need not be there yet.
+            here = replace(published(self.settings, "port"), path=self.prefix)
+            beside = self.artifacts and replace(here, port=self.artifacts.port)
+            return [Way(here, beside, self.objects, self.public.authority)]
+        names = self.settings.public_hosts
         named = (_named("http", name, self.settings.port) for name in names)
         hosts = ["", *(url.address for url in named)]
         return [Way(self.server, self.artifacts, self.objects, host) for host in hosts]
@@ -167,7 +128,7 @@ class Addresses:
         """
         origins = [self.public.origin] if self.public else []
         for host in [*self._bound(), *self.settings.public_hosts]:
-            for scheme, usual in _USUAL.items():
+            for scheme, usual in USUAL_PORTS.items():
                 ports = [usual, self.settings.port]
                 origins += [_named(scheme, host, port).origin for port in ports]
         if self.settings.bind == "::":
@@ -178,6 +139,7 @@ class Addresses:
         """Where clients of an artifacts-only server send artifacts: it is kept with each run."""
         hosts = self.settings.public_hosts
         host = _named("http", hosts[0], 0).host if hosts else reachable(self.settings.bind)
+        host = self.public.host if self.public else host
         url = Url("http", host, self.settings.artifacts_port or 0)
         return f"mlflow-artifacts://{url.name}:{url.port}"
 
@@ -185,6 +147,7 @@ class Addresses:
         """Tells places of artifacts apart that MLflow keeps with an experiment for ever."""
         settings = self.settings
         places = [settings.bucket, settings.bind, settings.public_hosts, settings.artifacts_port]
+        places += [settings.public_url] if settings.public_url else []
         return hashlib.sha256(json.dumps(places).encode()).hexdigest()[:8]
 
     def _bound(self) -> list[str]:

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from types import MappingProxyType
 
 from stackctl.observed import Observed
 from stackctl.render import Bundle, Service
@@ -80,6 +81,7 @@ def plan(
     settings: Mapping[str, tuple[str, str, str]] | None = None,
     data: str = "",
     rekeyed: str = "",
+    stale: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """The steps from what is observed to what the bundle says.
 
@@ -91,6 +93,7 @@ def plan(
         settings: `{key: (value of the last deploy, value now, source)}` of those that differ.
         data: The data folder, where it is still to be made.
         rekeyed: Why what MLflow encrypted is to be encrypted anew; "" where it is not.
+        stale: As for `service_steps`.
     """
     steps = [_setting_step(key, *change) for key, change in (settings or {}).items()]
     steps += [Step("generate", "secret", name, "it has no file") for name in missing_secrets]
@@ -114,7 +117,7 @@ def plan(
     ]
     if rekeyed:
         steps.append(Step("change", "keys", "of webhooks and gateway", rekeyed))
-    steps += service_steps(bundle.services, observed)
+    steps += service_steps(bundle.services, observed, stale=stale)
     return Plan(tuple(steps))
 
 
@@ -171,7 +174,11 @@ def _file_steps(bundle: Bundle, files: Mapping[str, str]) -> list[Step]:
 
 
 def service_steps(
-    services: Sequence[Service], observed: Observed, only: Iterable[str] = ()
+    services: Sequence[Service],
+    observed: Observed,
+    only: Iterable[str] = (),
+    *,
+    stale: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Step]:
     """The steps from the services that are observed to those that are wanted.
 
@@ -179,6 +186,7 @@ def service_steps(
         services: All that are wanted.
         observed: What is there.
         only: The steps of these services alone; of all where it is empty.
+        stale: Which run with what is no longer so, and why.
     """
     steps = []
     for service in services:
@@ -199,6 +207,8 @@ def service_steps(
             steps.append(Step("start", "service", service.name, f"it is {there}"))
         elif there.health == "unhealthy":
             steps.append(Step("restart", "service", service.name, "it is unhealthy"))
+        elif service.name in stale:
+            steps.append(Step("restart", "service", service.name, stale[service.name]))
     wanted = {service.name for service in services}
     steps += [
         Step("remove", "service", name, "no longer part of the stack")

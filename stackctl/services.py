@@ -17,6 +17,7 @@ class ServiceKind:
         label: What people call it.
         port: Where it listens, where it has an address of its own; 0: nowhere.
         published: The setting that names the port at which clients reach it; "" where none do.
+        besides: Other such settings; it listens at the very ports that they name.
         keeps_data: It has a volume of its own name, which outlives it.
         refuses_root: It does not run as root, whoever deploys.
         once: It does something once and ends.
@@ -29,6 +30,7 @@ class ServiceKind:
     label: str
     port: int = 0
     published: str = ""
+    besides: tuple[str, ...] = ()
     keeps_data: bool = False
     refuses_root: bool = False
     once: bool = False
@@ -52,7 +54,12 @@ _TABLE = (
     ServiceKind("tracking", "tracking server", 5000, "port", mlflow=True),
     ServiceKind("ui", "mlflow ui", 5000, "port", mlflow=True),
     ServiceKind("browser", "database browser", 8080, "browser_port"),
+    ServiceKind(
+        "proxy", "TLS proxy", 0, "port", ("artifacts_port", "http_port"), listeners=("proxy",)
+    ),
 )  # fmt: skip
 SERVICES: Mapping[str, ServiceKind] = {kind.name: kind for kind in _TABLE}
 # The settings that name published ports, each once.
-PORT_SETTINGS = tuple(dict.fromkeys(kind.published for kind in _TABLE if kind.published))
+PORT_SETTINGS = tuple(
+    dict.fromkeys(name for kind in _TABLE for name in (kind.published, *kind.besides) if name)
+)

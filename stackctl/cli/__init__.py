@@ -29,6 +29,7 @@ from stackctl.cli import (
     secrets,
     show,
     smoke,
+    trust,
     upgrade,
 )
 from stackctl.cli import open as open_
@@ -51,6 +52,7 @@ app.command()(deploy.deploy)
 app.command()(show.show)
 app.command()(env.env)
 app.command("open")(open_.open_)
+app.command()(trust.trust)
 app.command()(example.example)
 app.command()(smoke.smoke)
 app.command()(logs.logs)

@@ -117,6 +117,9 @@ def client_environment(
         # (MLflow 3.15 to 3.17). stackctl's own image does not offer them; others do.
         values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
         values["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "false"
+    if settings.tls == "internal" and scenario.client != "store":
+        # Nobody knows its authority but whom it is told.
+        values["MLFLOW_TRACKING_SERVER_CERT_PATH"] = str(secrets.path / "ca_certificate")
     addresses = deployment.addresses
     urls = [values["MLFLOW_TRACKING_URI"], addresses.objects, str(addresses.artifacts or "")]
     values |= _past_proxies(os.environ if base is None else base, urls)

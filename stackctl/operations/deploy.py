@@ -12,12 +12,14 @@ from stackctl.operations.held import Held, admit, held
 from stackctl.operations.preflight import (
     check_address_and_ports,
     check_data_folder,
+    refuse_certificate,
     refuse_own_folders,
 )
 from stackctl.operations.prepare import Prepared, prepare
 from stackctl.plan import Plan, Step, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
+from stackctl.secrets.rules import rule
 from stackctl.stack import Manifest, choices
 from stackctl.stack.bundle import write_bundle
 
@@ -135,8 +137,10 @@ def _refuse_what_cannot_work(wanted: Prepared) -> None:
     external = deployment.settings.object_store == "external"
     for state in stack.secrets.states(list(wanted.bundle.secrets)):
         # Nobody but its owner can make the keys of an external store.
-        if state.present or (external and state.name.startswith("s3_")):
+        given = rule(state.name).given or (external and state.name.startswith("s3_"))
+        if state.present or given:
             stack.secrets.read(state.name)
+    refuse_certificate(deployment)
 
 
 def _carry_out(
@@ -166,6 +170,8 @@ def _carry_out(
             deployment.backend.prepare(wanted.data)
             manifest = manifest.with_(data_created=manifest.data_created or made)
             door.save(manifest)
+        if deployment.settings.ends_tls:
+            (stack.state / "proxy").mkdir(mode=0o700, parents=True, exist_ok=True)
         write_bundle(stack, bundle.files)
         runtime.obtain(stack, bundle, progress)
         steps = wanted.plan.services

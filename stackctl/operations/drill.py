@@ -27,7 +27,8 @@ from stackctl.stack import Home, Stack
 # In the folder of a stack that a drill made, which nobody else's stack has.
 _MARK = "drill"
 # A rehearsal is for nobody else.
-_HERE = ("bind=127.0.0.1", "public_hosts=", "object_store_endpoint=")
+_HERE = ("bind=127.0.0.1", "public_hosts=", "object_store_endpoint=", "public_url=", "tls=off",
+         "http_port=")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _settings(
     runtime: str,
     ports: ExitStack,
 ) -> Effective:
-    first = settings.resolve(found, kept=kept, environment={})
+    first = settings.resolve(found, flags=_HERE, kept=kept, environment={})
     flags = [f"name={stack.name}", f"runtime={runtime}", *_HERE]
     for key in PORT_SETTINGS:
         if getattr(first.settings, key) is not None:

@@ -3,16 +3,19 @@
 import os
 import shlex
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 from stackctl.deployment import Deployment
-from stackctl.errors import BadSetting, NotRunning, PortTaken, UserError
+from stackctl.errors import BadSecret, BadSetting, NotRunning, PortTaken, UserError
 from stackctl.machine import check_writable
 from stackctl.observed import Observed, state_of
 from stackctl.render import Bundle
 from stackctl.runtimes.base import Runtime
 from stackctl.scenario import Scenario
 from stackctl.secrets.rotation import open_names
+from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack
 
 
@@ -213,3 +216,68 @@ def refuse_own_folders(data: Path, stack: Stack) -> None:
             f"data folder {data} holds other things of stackctl",
             hint="choose a folder of its own with --set data=DIR",
         )
+
+
+def refuse_certificate(deployment: Deployment) -> None:
+    """What the user gave for HTTPS can be used, and serves the stack's name now.
+
+    Raises:
+        BadSecret: The certificate or its key cannot.
+        BadSetting: A file that a setting names cannot.
+    """
+    settings = deployment.settings
+    if settings.tls == "acme" and settings.acme_root:
+        _refuse_no_certificate(deployment.effective)
+    if settings.tls == "files":
+        _refuse_misfit(deployment)
+
+
+def _refuse_no_certificate(effective: Effective) -> None:
+    from stackctl.certificates import chain_problem
+
+    path = effective.settings.acme_root
+    try:
+        why = chain_problem(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = f"it cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+    if why:
+        source = effective.sources.get("acme_root", "default")
+        raise BadSetting("acme_root", path, source, why)
+
+
+def _refuse_misfit(deployment: Deployment) -> None:
+    from stackctl.certificates import misfit
+
+    secrets, address = deployment.secrets, deployment.settings.address
+    chain, key = (secrets.read(name).reveal() for name in ("tls_certificate", "tls_key"))
+    if why := misfit(chain, key, [address.host] if address else [], datetime.now(UTC)):
+        raise BadSecret(
+            secrets.path / "tls_certificate",
+            why,
+            "put one there that serves the name, and its key beside it as tls_key",
+        )
+
+
+def refuse_plain_http(effective: Effective) -> None:
+    """What leaves this machine is encrypted, unless somebody said that it need not be.
+
+    Raises:
+        BadSetting: It would not be.
+    """
+    settings = effective.settings
+    if ip_address(settings.bind).is_loopback or settings.plain_http != "no":
+        return
+    if settings.tls == "off":
+        raise BadSetting(
+            "bind", settings.bind, effective.sources.get("bind", "default"),
+            "passwords and data would leave this machine in clear; say where HTTPS comes from, as "
+            "--set public_url=https://HOST --set tls=acme, internal, files or elsewhere, or --set "
+            "plain_http=yes-on-a-trusted-network",
+        )  # fmt: skip
+    for setting in ("object_store_port", "browser_port"):
+        if (port := getattr(settings, setting)) is not None:
+            raise BadSetting(
+                setting, port, effective.sources.get(setting, "default"),
+                f"it would be published on {settings.bind} without TLS; leave it empty, or --set "
+                "plain_http=yes-on-a-trusted-network",
+            )  # fmt: skip

@@ -10,9 +10,11 @@ from stackctl.operations.preflight import (
     refuse_another_scenario,
     refuse_another_store,
     refuse_moved_artifacts,
+    refuse_plain_http,
 )
 from stackctl.operations.releases import refuse_newer_mlflow, refuse_older_mlflow
 from stackctl.plan import Plan, plan
+from stackctl.proof import certificate
 from stackctl.render import Bundle
 from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack
@@ -45,6 +47,7 @@ def prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
     refuse_another_scenario(
         manifest, scenario, "choose another name with --set name=NAME; its data stays where it is"
     )
+    refuse_plain_http(effective)
     refuse_older_mlflow(manifest, effective)
     refuse_newer_mlflow(manifest, scenario, effective)
     refuse_moved_artifacts(stack, scenario)
@@ -73,8 +76,16 @@ def prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
             settings=changed,
             data=str(data) if data is not None and not data.exists() else "",
             rekeyed=_strangers_keys(deployment, manifest, observed, missing),
+            stale=_stale(deployment, observed),
         ),
     )
+
+
+def _stale(deployment: Deployment, observed: Observed) -> dict[str, str]:
+    proxy = observed.services.get("proxy")
+    if proxy is None or proxy.state != "running" or not certificate.is_outdated(deployment):
+        return {}
+    return {"proxy": "it shows another certificate than the stack has now"}
 
 
 def _strangers_keys(

@@ -31,7 +31,8 @@ from stackctl.stores.base import Entry, unlike
 
 STATUS = "restoring"
 # What an archive says of these is of another machine: addresses, names, programs to run.
-_ASKED = ("bind", "public_hosts", "object_store_endpoint", "images")
+_ASKED = ("bind", "public_hosts", "public_url", "tls", "http_port", "object_store_endpoint",
+          "images")  # fmt: skip
 _HOW_TO_READ = (
     "the keys are neither in it nor in this home; where another has them, back the stack up "
     "with --with-secrets"

@@ -15,7 +15,7 @@ from typing import Any
 from stackctl.addresses import Way
 from stackctl.deployment import Deployment
 from stackctl.errors import NotReady
-from stackctl.proof import roundtrip
+from stackctl.proof import certificate, roundtrip
 from stackctl.proof.roundtrip import Address, RoundTrip, RoundTripError
 from stackctl.secrets import redact
 
@@ -37,6 +37,8 @@ def prove(deployment: Deployment, progress: Callable[[str], None]) -> None:
     Raises:
         NotReady: One failed; the error names step, address and answer.
     """
+    if deployment.settings.tls == "acme":
+        certificate.wait_for(deployment)
     secrets, login = deployment.secrets, deployment.settings.auth == "basic"
     for address in outside(deployment):
         trip = RoundTrip(
@@ -75,6 +77,8 @@ def _address(way: Way, deployment: Deployment) -> Address:
         artifacts=str(way.artifacts or ""),
         s3=way.objects,
         region=deployment.settings.region,
+        direct=way.direct,
+        trusted=certificate.trusted(deployment) if way.direct else "",
         key=deployment.addresses.key(),
     )
 

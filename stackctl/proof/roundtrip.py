@@ -11,6 +11,8 @@ import contextlib
 import http.client
 import json
 import secrets
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -37,6 +39,8 @@ class Address:
         artifacts: Where the artifact proxy answers, where that is another server.
         s3: The object store's URL for clients that write there, "" for AWS itself.
         region: The bucket's region.
+        direct: HOST:PORT at which is found what is called by the name of the URL; "" to look it up.
+        trusted: A file of certificates that are trusted beside the machine's own; "" where none.
         key: Tells checks of different artifact locations apart, which MLflow keeps for ever.
     """
 
@@ -45,6 +49,8 @@ class Address:
     artifacts: str = ""
     s3: str = ""
     region: str = ""
+    direct: str = ""
+    trusted: str = ""
     key: str = ""
 
     def __str__(self) -> str:
@@ -200,7 +206,9 @@ class RoundTrip:
         if self.login:
             pair = f"admin:{self.secret('admin_password')}".encode()
             request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), _Https(self.address, self._context())
+        )
         try:
             with opener.open(request, timeout=_SECONDS) as answer:
                 return bytes(answer.read())
@@ -211,8 +219,37 @@ class RoundTrip:
             reason = getattr(error, "reason", None) or repr(error)
             raise RoundTripError(f"{method} {url}{self._as()}: {reason}") from error
 
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if self.address.trusted:
+            context.load_verify_locations(self.address.trusted)
+            # It need not be an authority's.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
     def _as(self) -> str:
         return f" (Host: {self.address.host})" if self.address.host else ""
+
+
+class _Https(urllib.request.HTTPSHandler):
+    """HTTPS with a host that is found at another address than its name says."""
+
+    def __init__(self, address: Address, context: ssl.SSLContext) -> None:
+        super().__init__(context=context)
+        self.named, self.context = urllib.parse.urlsplit(address.url).hostname, context
+        self.host = address.direct.rpartition(":")[0].strip("[]")
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        if not self.host or urllib.parse.urlsplit(request.full_url).hostname != self.named:
+            return super().https_open(request)
+        host, context = self.host, self.context
+
+        class Connection(http.client.HTTPSConnection):
+            def connect(self) -> None:
+                plain = socket.create_connection((host, self.port), self.timeout)
+                self.sock = context.wrap_socket(plain, server_hostname=self.host)
+
+        return self.do_open(Connection, request)
 
 
 class _Written:

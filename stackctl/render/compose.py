@@ -6,14 +6,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from stackctl.addresses import Url, by_name
+from stackctl.addresses import by_name
 from stackctl.render.bundle import Bundle, Program, Service, project_name
 from stackctl.render.host import Surroundings
 from stackctl.render.rendering import Rendering
 from stackctl.render.templates import template
 from stackctl.services import SERVICES
+from stackctl.urls import Url
 from stackctl.versions import DEFAULT_IMAGES, requirements
 
+# Of the proxy, in its own container.
+_HEALTH = "127.0.0.1:2020"
 _SERVER = "python3 -P /stackctl/mlflow_server.py"
 
 
@@ -90,6 +93,10 @@ class ComposeRendering(Rendering):
             port=SERVICES[service].port,
         )
 
+    def listening(self, setting: str) -> str:
+        """The same port as the published one: HTTP/3 names it to clients."""
+        return f":{getattr(self.settings, setting)}"
+
     def inner(self, service: str) -> Url:
         """The service's name on the stack's network."""
         return by_name(service)
@@ -103,6 +110,7 @@ class ComposeRendering(Rendering):
         return {
             "use_networks": self.use_networks,
             "builds_image": self.builds_image,
+            "health_at": _HEALTH,
             "mlflow_program": _SERVER if self.ships_mlflow else "mlflow",
         }
 

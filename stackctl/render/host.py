@@ -33,6 +33,7 @@ class Host:
         home: The home folder of the stack.
         data: The data folder, absolute.
         secrets: The folder of the stack's secrets, absolute.
+        state: The folder of what services keep that act as whoever deploys, absolute.
         owner: The mark of the stack's services, volumes and networks.
         uid: User id of whoever deploys, as services must use it to act as that user.
         gid: Group id, likewise.
@@ -45,6 +46,7 @@ class Host:
     home: str
     data: str
     secrets: str
+    state: str
     owner: str
     uid: int
     gid: int

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
-from stackctl.addresses import Url, published
+from stackctl.addresses import published
 from stackctl.errors import BadSetting, MachineError
 from stackctl.render.bundle import Bundle, Program, Service, project_name
 from stackctl.render.host import ProcessHost, Surroundings
 from stackctl.render.rendering import Rendering
 from stackctl.render.templates import template
 from stackctl.services import SERVICES
+from stackctl.urls import Url
 
 # Settings that only containers have, and what is said where one is set.
 _ONLY_CONTAINERS = ("images.", "image_flavor", "memory.")
@@ -85,7 +86,7 @@ class ProcessRendering(Rendering):
     def surroundings(self, service: str) -> Surroundings:
         """The stack's own folders, and the published port or one that was chosen."""
         secrets = self.host.secrets
-        published = getattr(self.settings, SERVICES[service].published or "", None)
+        published = getattr(self.settings, self.publishes(service) or "", None)
         return Surroundings(
             secrets=secrets,
             auth_ini=f"{secrets}/auth-{service}.ini",
@@ -94,8 +95,14 @@ class ProcessRendering(Rendering):
             port=published or self.host.ports.get(service, 0),
         )
 
+    def listening(self, setting: str) -> str:
+        """The published address itself."""
+        return Url("http", self.settings.bind, getattr(self.settings, setting)).address
+
     def inner(self, service: str) -> Url:
         """Loopback, at the port that was chosen or is published."""
+        if SERVICES[service].mlflow and not self.settings.ends_tls:
+            return published(self.settings, SERVICES[service].published)
         if service == "objects" and self.publishes_objects():
             return published(self.settings, "object_store_port")
         return Url("http", "127.0.0.1", self.host.ports[service])
@@ -127,6 +134,7 @@ class ProcessRendering(Rendering):
             "program": self.program_path,
             "plugin": self.use_plugin,
             "published_url": lambda setting: published(self.settings, setting),
+            "health_at": Url("http", "127.0.0.1", self.host.ports.get("proxy", 0)).address,
             "guard": _GUARD,
             # Found by env: bash passes by a Python that only capabilities let this user reach.
             "mlflow_program": f"env python3 -P -m {_EARLY}" if self.ships_mlflow else "mlflow",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
-from stackctl.addresses import Addresses, Url
+from stackctl.addresses import Addresses
 from stackctl.errors import BadSetting, UserError
 from stackctl.render.bundle import Bundle, Service, project_name
 from stackctl.render.host import Host, Surroundings
@@ -15,6 +15,7 @@ from stackctl.render.templates import environment, template
 from stackctl.scenario import Scenario
 from stackctl.services import SERVICES
 from stackctl.settings import Effective, Settings
+from stackctl.urls import Url
 from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
 
 _DIGEST_PLACEHOLDER = "0" * 16
@@ -55,6 +56,10 @@ class Rendering(ABC):
     @abstractmethod
     def surroundings(self, service: str) -> Surroundings:
         """How the script of `service` sees its files, and where its server listens."""
+
+    @abstractmethod
+    def listening(self, setting: str) -> str:
+        """Where the proxy listens for the port that a setting names, as HOST:PORT or :PORT."""
 
     @abstractmethod
     def inner(self, service: str) -> Url:
@@ -108,12 +113,20 @@ class Rendering(ABC):
 
     def services(self) -> list[str]:
         """The services that there will be, in the order in which they start."""
-        return [
-            name
-            for name in SERVICES
-            if name in self.scenario.services
-            and not (name == "objects" and self.settings.object_store == "external")
-        ]
+        return self.settings.services(self.scenario.services)
+
+    def publishes(self, service: str) -> str:
+        """The setting that names the port at which clients reach a service; "" where none do."""
+        kind = SERVICES[service]
+        return "" if kind.mlflow and self.settings.ends_tls else kind.published
+
+    def proxied(self) -> dict[str, str]:
+        """The servers to which the proxy leads, by the settings of the ports that lead there."""
+        return {SERVICES[name].published: name for name in self.scenario.servers}
+
+    def published_by_proxy(self) -> list[str]:
+        """The settings of the ports at which the proxy listens."""
+        return [*self.proxied(), *(["http_port"] if self.settings.http_port else [])]
 
     def render_service(self, name: str) -> tuple[Service, str]:
         """One service, and the text that defines it."""
@@ -153,9 +166,14 @@ class Rendering(ABC):
                 cors_origins=self.addresses.cors_origins(),
                 artifacts_root=self.artifacts_root(),
                 inner=self.inner,
+                prefix=self.addresses.prefix,
+                listening=self.listening,
+                proxied=self.proxied(),
+                published_by_proxy=self.published_by_proxy(),
                 secret=self.use_secret,
                 volume=self.use_volume,
                 script=self.use_script,
+                file=self.use_file,
                 image=self.use_image,
                 port=self.use_port,
                 dependencies=self.dependencies,
@@ -175,11 +193,15 @@ class Rendering(ABC):
 
     def use_script(self, name: str) -> str:
         """The path of a script, which is then part of the bundle."""
-        plain = template(f"entrypoints/{name}")
-        text = self.text(f"entrypoints/{name}.j2", name=self.service) if plain is None else plain
-        self.files[f"entrypoints/{name}"] = (text, 0o755)
-        self.scripts[name] = text
-        return f"./entrypoints/{name}"
+        return self.use_file(f"entrypoints/{name}", 0o755)
+
+    def use_file(self, name: str, mode: int = 0o644) -> str:
+        """The path of a file that the service reads, which is then part of the bundle."""
+        plain = template(name)
+        text = self.text(f"{name}.j2", name=self.service) if plain is None else plain
+        self.files[name] = (text, mode)
+        self.scripts[name.rpartition("/")[2]] = text
+        return f"./{name}"
 
     def use_port(self, setting: str) -> int:
         """The port that the setting names, which the service then publishes.
@@ -226,12 +248,13 @@ class Rendering(ABC):
         Raises:
             UserError: It would be an address that no client can use.
         """
-        hosts = self.settings.public_hosts
-        everywhere = ip_address(self.settings.bind).is_unspecified
-        if self.scenario.writer == "artifacts-server" and everywhere and not hosts:
+        settings, hosts = self.settings, self.settings.public_hosts
+        everywhere = ip_address(settings.bind).is_unspecified
+        named = hosts or settings.public_url
+        if self.scenario.writer == "artifacts-server" and everywhere and not named:
             raise UserError(
                 f"{self.scenario.name} keeps the address of its artifacts-only server with each "
-                f"run, and bind={self.settings.bind} is none that clients can use",
+                f"run, and bind={settings.bind} is none that clients can use",
                 hint="name the server with --set public_hosts=HOST",
             )
         return self.addresses.artifacts_location()

@@ -9,6 +9,7 @@ from importlib.resources.abc import Traversable
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from stackctl import resources
+from stackctl.errors import UserError
 from stackctl.settings import dotenv_quoted
 
 # JSON leaves these as they are; YAML 1.1 folds them into a space, or refuses them, as TOML does.
@@ -24,6 +25,21 @@ def quoted(value: object) -> str:
 def yaml_quoted(value: object) -> str:
     """`value` as a YAML scalar that Compose does not interpolate."""
     return quoted(value).replace("$", "$$")
+
+
+def caddy_quoted(value: object) -> str:
+    """`value` as a token of a Caddyfile, in which no variable is replaced.
+
+    Raises:
+        UserError: It cannot be one.
+    """
+    text = str(value)
+    if "{" in text or any(ord(character) < 32 for character in text):
+        raise UserError(
+            f"Caddy cannot be told of {text!r}: it has a brace or a control character",
+            hint="choose a home folder without",
+        )
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @cache
@@ -42,6 +58,7 @@ def environment() -> Environment:
         "toml": quoted,
         "sh": lambda value: shlex.quote(str(value)),
         "py": repr,
+        "caddy": caddy_quoted,
         "dotenv": dotenv_quoted,
     }
     return templates

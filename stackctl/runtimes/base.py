@@ -43,6 +43,7 @@ def host_of(stack: Stack, effective: Effective, identity: Identity) -> Host:
         home=str(stack.home.path),
         data=str(stack.data(effective.settings.data)),
         secrets=str(stack.secrets.path),
+        state=str(stack.state),
         owner=stack.owner,
         uid=identity.uid,
         gid=identity.gid,

@@ -40,21 +40,24 @@ class SecretFolder:
         """Generate those of `names` that are missing; returns their names.
 
         Raises:
-            BadSecret: A file or folder on the way is not what it should be. Nothing is written.
+            BadSecret: A file or folder on the way is not what it should be, or one is missing that
+                nobody can generate. Nothing is written.
             MachineError: The folder cannot be written.
         """
         self.check_folder()
         missing = [name for name in names if not os.path.lexists(self.path / name)]
         for name in names:
-            if name not in missing:
+            if name not in missing or rule(name).given:
                 self.read(name)
         if not missing:
             return []
         try:
             for folder in (self.path.parent, self.path):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            for name in missing:
-                self._write(name, rule(name).generate())
+            for name in sorted(missing, key=lambda name: bool(rule(name).of)):
+                of = rule(name).of
+                made = rule(name).made_of(self.read(of).reveal()) if of else rule(name).generate()
+                self._write(name, made)
         except OSError as error:
             raise self._cannot_write(error) from error
         return missing
@@ -71,7 +74,7 @@ class SecretFolder:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             raise BadSecret(
-                path, "is missing", f"put the value there, mode 0600: {_how()}"
+                path, "is missing", f"put the value there, mode 0600: {_how(name)}"
             ) from None
         except OSError as error:
             raise BadSecret(
@@ -251,13 +254,15 @@ def _checked(path: Path, name: str, raw: bytes) -> str:
     try:
         value = raw.decode("utf-8")
     except UnicodeDecodeError:
-        raise BadSecret(path, "is not UTF-8 text", f"write it anew: {_how()}") from None
+        raise BadSecret(path, "is not UTF-8 text", f"write it anew: {_how(name)}") from None
     if not value.strip():
         raise BadSecret(path, "is empty", "delete it to have one generated, or put the value there")
-    if value.endswith(("\n", "\r")):
-        raise BadSecret(path, "ends with a newline", f"write it without one: {_how()}")
-    if any(ord(char) < 32 or ord(char) == 127 for char in value):
-        raise BadSecret(path, "has control characters", f"write it anew: {_how()}")
+    lines = rule(name).lines
+    if value.endswith(("\n", "\r")) and not lines:
+        raise BadSecret(path, "ends with a newline", f"write it without one: {_how(name)}")
+    plain = value.replace("\r", "").replace("\n", "") if lines else value
+    if any(ord(char) < 32 or ord(char) == 127 for char in plain):
+        raise BadSecret(path, "has control characters", f"write it anew: {_how(name)}")
     for placeholder, text in placeholders().items():
         if value.strip() == text:
             raise BadSecret(
@@ -266,9 +271,11 @@ def _checked(path: Path, name: str, raw: bytes) -> str:
                 "delete it to have one generated, or put the real value there",
             )
     if problem := rule(name).problem(value):
-        raise BadSecret(path, problem, _how())
+        raise BadSecret(path, problem, _how(name))
     return value
 
 
-def _how() -> str:
+def _how(name: str) -> str:
+    if rule(name).lines:
+        return "cp YOURS.pem FILE && chmod 600 FILE"
     return "printf %s 'VALUE' > FILE && chmod 600 FILE"

@@ -6,6 +6,8 @@ import re
 import secrets as random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 
 # 32 bytes: 256 bits.
 _BYTES = 32
@@ -52,8 +54,25 @@ def _fernet_key(value: str) -> str:
     return "" if good else "a Fernet key is 32 bytes in URL-safe base64, 44 characters"
 
 
+def _certificates() -> ModuleType:
+    # To import it takes longer than most commands.
+    return import_module("stackctl.certificates")
+
+
 def _passphrase(value: str) -> str:
     return "" if len(value) >= 16 else "a passphrase that is stored has 16 or more characters"
+
+
+def _authority(key: str) -> str:
+    return str(_certificates().new_authority(key))
+
+
+def _key_problem(value: str) -> str:
+    return str(_certificates().key_problem(value))
+
+
+def _chain_problem(value: str) -> str:
+    return str(_certificates().chain_problem(value))
 
 
 @dataclass(frozen=True)
@@ -63,10 +82,18 @@ class Rule:
     Attributes:
         generate: Makes a new value.
         problem: What is wrong with a value, without the value; "" where nothing is.
+        of: The secret that a new value is made of, which then comes first.
+        made_of: Makes it of that.
+        lines: It has several, and may end with one.
+        given: Nobody but its owner can make it.
     """
 
     generate: Callable[[], str] = _text
     problem: Callable[[str], str] = _anything
+    of: str = ""
+    made_of: Callable[[str], str] = _anything
+    lines: bool = False
+    given: bool = False
 
 
 _RULES: Mapping[str, Rule] = {
@@ -75,6 +102,15 @@ _RULES: Mapping[str, Rule] = {
     "admin_password": Rule(problem=_login),
     "webhook_key": Rule(_fernet, _fernet_key),
     "gateway_passphrase": Rule(problem=_passphrase),
+    "ca_key": Rule(lambda: _certificates().new_key(), _key_problem, lines=True),
+    "ca_certificate": Rule(
+        problem=_chain_problem,
+        of="ca_key",
+        lines=True,
+        made_of=lambda key: _certificates().new_authority(key),
+    ),
+    "tls_certificate": Rule(problem=_chain_problem, lines=True, given=True),
+    "tls_key": Rule(problem=_key_problem, lines=True, given=True),
 }
 _ANY = Rule()
 

@@ -3,6 +3,7 @@
 Flags > environment > stackctl.toml > .env > scenario file > default.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,8 @@ from pydantic import ValidationError
 
 from stackctl.errors import BadSetting, UnknownName, UserError
 from stackctl.scenario import Scenario
-from stackctl.settings.model import Settings, keys
+from stackctl.settings.model import OWN_TLS, Settings, keys
+from stackctl.urls import USUAL_PORTS, Url
 from stackctl.versions import DEFAULT_IMAGES
 
 PREFIX = "STACKCTL_"
@@ -104,6 +106,7 @@ def resolve(
         for key, value in found.items():
             _check_known(key, source)
             values[key], sources[key] = value, source
+    _follow(values, sources)
     values.setdefault("name", scenario.name)
     sources.setdefault("name", f"scenario {scenario.name}")
     try:
@@ -116,6 +119,18 @@ def resolve(
         if source in (of_stack[1], given_by) or (source == kept[1] and key in chosen)
     }  # fmt: skip
     return Effective(settings, sources, frozenset(said - {"name"}))
+
+
+def _follow(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """Where HTTPS ends here, ports are those of the public address, unless somebody chose them."""
+    if values.get("tls") not in OWN_TLS:
+        return
+    with contextlib.suppress(ValueError):
+        port = Url.parse(str(values.get("public_url"))).port
+        if sources.get("port", "scenario ").startswith("scenario "):
+            values["port"], sources["port"] = port, "public_url"
+        if port == USUAL_PORTS["https"] and "http_port" not in values:
+            values["http_port"], sources["http_port"] = USUAL_PORTS["http"], "public_url"
 
 
 def unlike(scenario: Scenario, settings: Mapping[str, Any]) -> dict[str, Any]:

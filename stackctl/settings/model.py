@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Collection
 from functools import cache
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import (
 )
 
 from stackctl.services import PORT_SETTINGS, SERVICES
+from stackctl.urls import Url
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW, OLDEST_MLFLOW, older
 
 NAME_RULE = "a name has 1 to 40 characters: a-z, 0-9 and '-', not at its ends"
@@ -31,6 +33,11 @@ _HOST = re.compile(
 _IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _MEMORY = re.compile(r"[1-9]\d{0,6}[kmg]", re.IGNORECASE)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+# Where HTTPS ends at a proxy of the stack's own.
+OWN_TLS = ("internal", "files", "acme")
+# What begins so is MLflow's own, with or without something in front.
+_TAKEN_PATHS = ("api", "ajax-api", "graphql", "health", "version", "static-files", "gateway", "v1")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -94,6 +101,28 @@ class Settings(BaseModel):
         None, description="port of the database browser (scenario-3b-mysql)"
     )
     bind: str = Field("127.0.0.1", description="address on which ports are published")
+    public_url: str = Field(
+        "",
+        description="address by which everybody knows the server, `https://HOST[:PORT][/PATH]`",
+    )
+    tls: Literal["off", "internal", "files", "acme", "elsewhere"] = Field(
+        "off",
+        description="where HTTPS comes from: `internal`: an authority of the stack's own; `files`: "
+        "a certificate of yours; `acme`: Let's Encrypt or another; `elsewhere`: another proxy",
+    )
+    http_port: OptionalPort = Field(
+        None, description="port on which HTTP is answered by leading to HTTPS"
+    )
+    acme_email: str = Field("", description="whom the authority of `tls=acme` can write to")
+    acme_directory: str = Field(
+        "", description="URL of the authority of `tls=acme`; empty: Let's Encrypt"
+    )
+    acme_root: str = Field(
+        "", description="file with the certificate behind `acme_directory`, where that is private"
+    )
+    plain_http: Literal["no", "yes-on-a-trusted-network"] = Field(
+        "no", description="ports beyond loopback may be published without TLS"
+    )
     auth: Literal["none", "basic"] = Field(
         "none", description="`basic`: MLflow's own users and passwords, with one user `admin`"
     )
@@ -134,6 +163,27 @@ class Settings(BaseModel):
         {}, description="memory limit of each service, `memory.tracking=2g`"
     )
 
+    @property
+    def ends_tls(self) -> bool:
+        """HTTPS ends at a proxy of the stack's own."""
+        return self.tls in OWN_TLS
+
+    @property
+    def address(self) -> Url | None:
+        """The address by which everybody knows the server; None where it has no such name."""
+        return Url.parse(self.public_url) if self.public_url else None
+
+    def services(self, named: Collection[str]) -> list[str]:
+        """The services that there are with these settings, in the order in which they start.
+
+        Args:
+            named: Those of the scenario.
+        """
+        wanted = {*named, "proxy"} if self.ends_tls else {*named}
+        if self.object_store == "external":
+            wanted.discard("objects")
+        return [name for name in SERVICES if name in wanted]
+
     def published_ports(self) -> list[int]:
         """Ports of the machine at which clients reach the stack."""
         return [port for key in PORT_SETTINGS if (port := getattr(self, key)) is not None]
@@ -161,6 +211,53 @@ class Settings(BaseModel):
                 f"bind={self.bind} would publish the stack beyond this machine without a login; "
                 "add --set auth=basic, or keep bind=127.0.0.1"
             )
+        return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str) -> str:
+        if not value:
+            return value
+        url = Url.parse(value)
+        if _public_host(url.name) != url.name or url.host == "localhost.":
+            raise ValueError(f"{url.host!r} is not a name as browsers send it")
+        if url.path.split("/")[1:2] and url.path.split("/")[1] in _TAKEN_PATHS:
+            raise ValueError(f"{url.path!r} begins as MLflow's own paths do")
+        return str(url)
+
+    @field_validator("acme_directory")
+    @classmethod
+    def _acme_directory(cls, value: str) -> str:
+        if value and Url.parse(value).scheme != "https":
+            raise ValueError("an ACME directory is an https address")
+        return value
+
+    @field_validator("acme_email")
+    @classmethod
+    def _acme_email(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[^@\s\"'{}<>]{1,64}@[A-Za-z0-9.-]{1,253}", value):
+            raise ValueError("an e-mail address is NAME@HOST")
+        return value
+
+    @model_validator(mode="after")
+    def _tls_and_name(self) -> "Settings":
+        url, own = self.address, self.ends_tls
+        if self.tls != "off" and url is None:
+            raise ValueError(f"tls={self.tls} needs the name that a certificate is for: "
+                             "--set public_url=https://HOST")  # fmt: skip
+        if url is not None and (url.scheme == "https") is (self.tls == "off"):
+            raise ValueError(
+                f"public_url={url} is https: say where that comes from, with --set tls=acme, "
+                "internal, files or elsewhere"
+                if url.scheme == "https"
+                else f"public_url={url} is not https, as tls={self.tls} has it"
+            )
+        if self.http_port is not None and not own:
+            raise ValueError(f"http_port={self.http_port} leads to HTTPS of this stack's own, and "
+                             f"with tls={self.tls} it has none")  # fmt: skip
+        if self.tls == "acme" and url and (url.is_ip or "." not in url.host):
+            raise ValueError(f"tls=acme is for names that the whole internet can look up, and "
+                             f"{url.host} is none; tls=internal needs nobody else")  # fmt: skip
         return self
 
     @field_validator("public_hosts")
@@ -219,6 +316,13 @@ class Settings(BaseModel):
         if value and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+/?", value):
             raise ValueError("an endpoint is http(s)://HOST[:PORT], without a user or password")
         return value.rstrip("/")
+
+    @field_validator("acme_root")
+    @classmethod
+    def _acme_root(cls, value: str) -> str:
+        if value and not Path(cls._data(value)).is_absolute():
+            raise ValueError("give the whole path of the file, from / on")
+        return value
 
     @field_validator("data")
     @classmethod

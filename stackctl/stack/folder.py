@@ -5,6 +5,7 @@ that holds `.stackctl/` or `stackctl.toml`, else the current one:
 
     stackctl.toml                  what was chosen about each stack
     .stackctl/NAME/bundle/         the rendered files
+    .stackctl/NAME/state/          what services keep that act as whoever deploys: certificates
     .stackctl/NAME/manifest.json   what was deployed
     .stackctl/NAME/lock            held while a command changes the stack
     .stackctl/NAME/run/            sockets, marks and what is on its way (embedded runtime)
@@ -141,6 +142,11 @@ class Stack:
     def folder(self) -> Path:
         """Where stackctl keeps what it knows of the stack."""
         return self.home.path / STATE_FOLDER / self.name
+
+    @property
+    def state(self) -> Path:
+        """What services keep that act as whoever deploys."""
+        return self.folder / "state"
 
     @property
     def bundle(self) -> Path:

@@ -35,9 +35,12 @@ if "basic-auth" in sys.argv:
 
 # MLflow reads them while it is imported (3.17.2), which is before its options set them here.
 IMPORTED_WITH = {
-    "_MLFLOW_STATIC_PREFIX",
-    "prometheus_multiproc_dir",
-    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
+    name: os.environ.get(name)
+    for name in (
+        "_MLFLOW_STATIC_PREFIX",
+        "prometheus_multiproc_dir",
+        "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
+    )
 }
 # What the collector does not look at stays shared with the workers.
 gc.freeze()
@@ -91,7 +94,8 @@ def prepare():
     if code or not handed_over:
         sys.exit(code if code >= 0 else 128 - code)
     (*program, options), environment = json.loads(handed_over)
-    known = program == [sys.executable, "-m", "uvicorn"] and not IMPORTED_WITH & environment.keys()
+    same = all(environment.get(name) == value for name, value in IMPORTED_WITH.items())
+    known = program == [sys.executable, "-m", "uvicorn"] and same
     return (options, environment) if known else None
 
 

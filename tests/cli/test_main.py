@@ -16,8 +16,8 @@ from tests.bundles import NAMES, tool
 from tests.conftest import Call
 
 COMMANDS = [
-    "scenarios", "render", "plan", "deploy", "show", "env", "open", "example", "smoke",
-    "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "config",
+    "scenarios", "render", "plan", "deploy", "show", "env", "open", "trust", "example",
+    "smoke", "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "config",
     "backup", "secrets",
 ]  # fmt: skip
 HEAVY = [

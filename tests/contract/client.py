@@ -66,15 +66,17 @@ def read(state: Path) -> None:
     assert Path(path).read_bytes() == bytes(range(256)) * 4096
     place = urlsplit(run.info.artifact_uri)
     if place.scheme == "mlflow-artifacts":
-        server = f"http://{place.netloc}" if place.netloc else mlflow.get_tracking_uri()
+        tracking = urlsplit(mlflow.get_tracking_uri())
+        server = tracking._replace(netloc=place.netloc or tracking.netloc).geturl()
         nothing = f"{server}/api/2.0/mlflow-artifacts/artifacts{place.path}/nothing.txt"
         user = os.environ.get("MLFLOW_TRACKING_USERNAME")
         login = (user, os.environ["MLFLOW_TRACKING_PASSWORD"]) if user else None
+        known = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH", True)
         # Of anything else a client thinks that it will pass, and tries again for minutes.
-        assert requests.get(nothing, auth=login, timeout=20).status_code == 404
+        assert requests.get(nothing, auth=login, timeout=20, verify=known).status_code == 404
         # SeaweedFS would keep it under another name.
         lost = nothing.replace("nothing", "back%5Cslash")
-        refused = requests.put(lost, data=b"x", auth=login, timeout=20)
+        refused = requests.put(lost, data=b"x", auth=login, timeout=20, verify=known)
         assert (refused.status_code, "choose another name" in refused.text) == (400, True)
     if quickstart := json.loads(state.read_text()).get("quickstart"):
         read_quickstart(client, quickstart)

@@ -43,6 +43,7 @@ def calls(deployed: Deployed, archive: Path, store: Path) -> dict[str, list[list
         "deploy": [deploy, [*deploy, "--set", "workers=3"], [*deploy, "--no-check"]],
         "env": [[name]],
         "open": [[name], ["--print", name]],
+        "trust": [[name], ["--path", name]],
         "example": [["quickstart", name]],
         "smoke": [[name]],
         "logs": [["--stack", name]],

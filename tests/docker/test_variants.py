@@ -215,9 +215,9 @@ class TestServer:
         assert code == 0, output
 
     @pytest.mark.matrix
-    def test_setting_that_is_not_repeated_is_told(self, deployed: Deployed) -> None:
+    def test_setting_that_is_not_repeated_stays(self, deployed: Deployed) -> None:
         done = deployed.user.run(*deployed.words[: -len(self.settings)])
-        assert "setting workers: 1 -> 2, from default" in done.stderr
+        assert "nothing to do: the stack is as it should be" in done.stderr
 
 
 class TestOrdinaryUser:

@@ -63,7 +63,7 @@ class TestDatabase:
     def test_a_dry_run_copies_nothing(self, deployed: Deployed, names: list[str]) -> None:
         user, name = deployed.user, names[0]
         told = user.ok("promote", deployed.name, "--to", "scenario-5", "--name", name, "--dry-run")
-        assert re.search(r" \d+ runs, \d+ metrics, ", told)
+        assert re.search(r" \d+ runs, \d+ metrics[,;]", told)
         assert not user.stack(name).folder.exists()
 
     @pytest.mark.matrix

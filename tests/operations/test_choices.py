@@ -207,11 +207,14 @@ def test_a_setting_that_is_wrong_is_named_with_its_table(stage: Stage) -> None:
         wanted(stage, "x")
 
 
+PLAIN = "plain_http=yes-on-a-trusted-network"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
         (["auth=basic"], ["auth=none"], "auth basic -> none, from --set"),
-        (["auth=basic"], ["auth=basic", "bind=0.0.0.0"], "bind 127.0.0.1 -> 0.0.0.0"),
+        (["auth=basic", PLAIN], ["auth=basic", "bind=0.0.0.0", PLAIN], "bind 127.0.0.1 -> 0.0.0.0"),
     ],
 )
 def test_what_opens_a_stack_wants_to_be_said_twice(
@@ -228,7 +231,7 @@ def test_what_opens_a_stack_wants_to_be_said_twice(
 
 
 def test_a_new_stack_is_opened_to_nobody_who_was_not_there(stage: Stage) -> None:
-    deployed(stage, "scenario-5", "name=x", "auth=basic", "bind=0.0.0.0")
+    deployed(stage, "scenario-5", "name=x", "auth=basic", "bind=0.0.0.0", PLAIN)
     assert stage.manifest("x").settings["bind"] == "0.0.0.0"
 
 

@@ -43,13 +43,14 @@ def test_what_was_found_is_told_and_nothing_stays(stage: Stage, archive: Path) -
 def test_the_scratch_stack_is_for_this_machine_alone(stage: Stage) -> None:
     x = stage.deployed(
         "scenario-6", "name=a-name-of-more-than-twenty", "bind=0.0.0.0", "auth=basic",
-        "public_hosts=ml.example.org", runs=1,
+        "public_hosts=ml.example.org", "public_url=https://ml.example.org", "tls=internal", runs=1,
     )  # fmt: skip
     path = stage.archived(x)
     with stage.dies("load database"):
         rehearse(stage, path)
     drilled = stage.recorded("a-name-of-more-than--drill").settings
     assert (drilled.bind, drilled.public_hosts) == ("127.0.0.1", ())
+    assert (drilled.public_url, drilled.tls, drilled.http_port) == ("", "off", None)
     ports = {drilled.port, drilled.artifacts_port}
     assert len(ports) == 2
     assert not ports & {x.settings.port, x.settings.artifacts_port}

@@ -92,6 +92,7 @@ COMMANDS: dict[str, list[str]] = {
     "env": ["x"],
     "logs": ["--stack", "x"],
     "open": ["x"],
+    "trust": ["x"],
     "smoke": ["x"],
     "example": ["quickstart", "x"],
     "gc": ["x"],
@@ -125,6 +126,7 @@ show                 .       .       none    .       .       .       .       .  
 env                  .       copy    none    .       .       .       .       .       .         .         .         .
 logs                 .       copy    none    .       .       .       .       .       .         .         .         .
 open                 -       copy    none    -       -       down    down    down    down      down      down      -
+trust                own     copy    none    own     own     own     own     own     own       own       own       own
 smoke                -       copy    none    -       -       down    down    down    down      down      down      -
 example              -       copy    none    -       -       down    down    down    down      down      down      -
 gc                   .       copy    none    busy    theirs  down    down    down    half      half      half      cut
@@ -149,6 +151,7 @@ MEANING = {
     "busy": (3, "another stackctl is working on stack 'x'"),
     "theirs": (2, "stack 'x' was deployed by"),
     "data": (2, "stack 'x' holds data"),
+    "own": (2, "stack 'x' has no authority of its own"),
     "half": (2, "run"),
     "down": (3, "so nothing can use it"),
     "cut": (2, "of stack 'x' was cut short"),

@@ -333,7 +333,12 @@ def test_nothing_is_published_but_on_the_address_that_was_chosen(name: str) -> N
         assert ports
         assert all(port.startswith(prefix) for port in ports), flags
         expected = sorted(p for service in found.services for p in service.ports.values())
-        assert sorted(int(port.removeprefix(prefix).split(":")[0]) for port in ports) == expected
+        numbers = {int(port.removeprefix(prefix).split(":")[0]): port for port in ports}
+        assert sorted(numbers) == expected
+        # HTTP/3 has the port of HTTPS, and no other has one of UDP.
+        for port in (port for port in ports if port.endswith("/udp")):
+            assert port.removesuffix("/udp") in ports
+            assert "tls" in str(flags)
 
 
 @pytest.mark.parametrize("name", NAMES)

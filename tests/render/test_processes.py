@@ -115,7 +115,9 @@ def test_what_the_bundle_tells_is_what_the_descriptions_have(name: str) -> None:
             word for entry in described.values() for word in entry["command"]
             if word.startswith("./")
         }  # fmt: skip
-        assert named == {f"./{f}" for f in found.files if f.startswith("entrypoints/")}, flags
+        assert named == {
+            f"./{f}" for f in found.files if f.startswith(("entrypoints/", "proxy/"))
+        }, flags
         assert sorted(s for s, entry in described.items() if "volume" in entry) == list(
             found.volumes
         )

@@ -19,6 +19,15 @@ SAMPLES: dict[str, tuple[str, object, str]] = {
     "object_store_port": ("5102", 5102, "5102"),
     "browser_port": ("5103", 5103, "5103"),
     "bind": ("127.0.0.2", "127.0.0.2", "127.0.0.2"),
+    "public_url": ("http://ML.Example.org:81/a/", "http://ml.example.org:81/a",
+                   "http://ml.example.org:81/a"),
+    "tls": ("internal", "internal", "internal"),
+    "http_port": ("5104", 5104, "5104"),
+    "acme_email": ("ada@example.org", "ada@example.org", "ada@example.org"),
+    "acme_directory": ("https://ca.example.org/d", "https://ca.example.org/d",
+                       "https://ca.example.org/d"),
+    "acme_root": ("/etc/ssl/ca.pem", "/etc/ssl/ca.pem", "/etc/ssl/ca.pem"),
+    "plain_http": ("yes-on-a-trusted-network",) * 3,
     "auth": ("basic", "basic", "basic"),
     "public_hosts": ("a.example, b:81", ["a.example", "b:81"], "a.example,b:81"),
     "data": ("~/my 'data' #1", "~/my 'data' #1", "~/my 'data' #1"),
@@ -34,13 +43,19 @@ SAMPLES: dict[str, tuple[str, object, str]] = {
     "memory.tracking": ("3g", "3g", "3g"),
 }  # fmt: skip
 KEYS = list(SAMPLES)
+# What some can do nothing without.
+BESIDE = {
+    "tls": {"public_url": "https://ml.example.org"},
+    "http_port": {"public_url": "https://ml.example.org", "tls": "internal"},
+}
 
 
 def with_settings(key: str, value: object) -> Scenario:
     """scenario-5 whose file sets one key."""
     table, dot, inner = key.partition(".")
     found = scenarios.load("scenario-5")
-    return found.model_copy(update={"settings": {table: {inner: value} if dot else value}})
+    chosen = {**BESIDE.get(key, {}), table: {inner: value} if dot else value}
+    return found.model_copy(update={"settings": chosen})
 
 
 def row(effective: settings.Effective, key: str) -> tuple[str, str]:
@@ -167,6 +182,22 @@ BAD = {
         "http://a", "a/b", "a b", "a:0", "a:70000", "a:b", "a:", "-a", "a..b", "*", "a\nb", "$(id)",
         "x" * 254, "user@host", "good.example,b/d",
     ],
+    "public_url": [
+        "ml.example.org", "ftp://ml.example.org", "https://", "https://u:p@ml.example.org",
+        "https://ml.example.org/?x", "https://ml.example.org/#x", "https://ml.example.org/a b",
+        "https://ml.example.org//a", "https://ml.example.org/a//b", "https://ml.example.org/ü",
+        "https://ml.example.org/%61", "https://ml.example.org/../a", "https://ml.example.org/api",
+        "https://ml.example.org/ajax-api/2.0", "https://ml.example.org:99999", "https://a..b",
+        "https://ml.example.org/{$HOME}", "https://a\nb",
+        # Nobody said where HTTPS comes from.
+        "https://ml.example.org",
+    ],
+    "tls": ["", "on", "Internal", "internal", "files", "acme", "elsewhere"],
+    "http_port": ["0", "70000", "80"],
+    "acme_email": ["ada", "ada@", "@example.org", "a b@example.org", 'a"@example.org'],
+    "acme_directory": ["http://ca.example.org/d", "ca.example.org", "https://ca/d?x"],
+    "acme_root": ["ca.pem", "~/ca.pem", "/a\nb"],
+    "plain_http": ["", "yes", "true"],
     "data": ["a\nb", "a\tb", "a\0b"],
     "object_store": ["", "s3", "Minio"],
     "object_store_endpoint": [
@@ -209,6 +240,51 @@ def test_beyond_loopback_needs_a_login(address: str) -> None:
         resolve(found, environment={}, flags=[f"bind={address}"])
     got = resolve(found, environment={}, flags=[f"bind={address}", "auth=basic"])
     assert got.settings.bind == address
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("tls=internal", "tls=internal needs the name that a certificate is for"),
+        ("public_url=https://ml.example.org", "say where that comes from, with --set tls=acme"),
+        ("public_url=http://ml.example.org tls=files", "is not https, as tls=files has it"),
+        ("http_port=8080", "with tls=off it has none"),
+        (
+            "public_url=https://ml.example.org tls=elsewhere http_port=8080",
+            "with tls=elsewhere it has",
+        ),
+        ("public_url=https://localhost tls=acme", "localhost is none; tls=internal needs nobody"),
+        ("public_url=https://192.168.1.5 tls=acme", "192.168.1.5 is none"),
+    ],
+)
+def test_name_and_tls_go_together(flags: str, said: str) -> None:
+    with pytest.raises(BadSetting, match=said):
+        resolve(scenarios.load("scenario-5"), environment={}, flags=flags.split())
+
+
+@pytest.mark.parametrize(
+    ("flags", "port", "http_port"),
+    [
+        ("tls=acme public_url=https://ml.example.org", 443, 80),
+        ("tls=acme public_url=https://ml.example.org http_port=", 443, None),
+        ("tls=internal public_url=https://ml.example.org:8443/mlflow", 8443, None),
+        ("tls=internal public_url=https://ml.example.org port=8443", 8443, 80),
+        ("tls=elsewhere public_url=https://ml.example.org", 5000, None),
+        ("public_url=http://ml.example.org", 5000, None),
+    ],
+)
+def test_ports_follow_the_public_address_where_https_ends_here(
+    flags: str, port: int, http_port: int | None
+) -> None:
+    got = resolve(scenarios.load("scenario-5"), environment={}, flags=flags.split()).settings
+    assert (got.port, got.http_port) == (port, http_port)
+
+
+def test_a_proxy_is_there_where_https_ends_here() -> None:
+    name = {"name": "x", "public_url": "https://ml.example.org"}
+    named = scenarios.load("scenario-5").services
+    assert Settings(**name, tls="internal").services(named) == [*named, "proxy"]
+    assert Settings(**name, tls="elsewhere").services(named) == list(named)
 
 
 def test_an_optional_port_can_be_taken_away() -> None:

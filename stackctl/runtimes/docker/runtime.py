@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import yaml
 
-from stackctl.addresses import Way, by_name
+from stackctl.addresses import Addresses, Way, by_name
 from stackctl.errors import MachineError, NotReady, UserError
 from stackctl.machine import listen_failure, listener
 from stackctl.observed import Observed, ServiceState, State
@@ -368,9 +368,10 @@ class Docker:
 
     def inside(self, stack: Stack, scenario: Scenario, settings: Settings) -> Inside:
         """The services' names on the stack's network, tried in the server's container."""
-        proxy = by_name("artifacts")
+        prefix = Addresses(scenario, settings).prefix
+        proxy = replace(by_name("artifacts"), path=prefix)
         way = Way(
-            server=by_name(scenario.server),
+            server=replace(by_name(scenario.server), path=prefix),
             artifacts=proxy if scenario.writer == "artifacts-server" else None,
             objects=(
                 settings.object_store_endpoint

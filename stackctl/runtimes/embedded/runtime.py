@@ -78,7 +78,8 @@ class Embedded:
         Raises:
             MachineError: No port is free, or nobody can run the database.
         """
-        demanding = next((name for name in scenario.services if SERVICES[name].refuses_root), "")
+        services = effective.settings.services(scenario.services)
+        demanding = next((name for name in services if SERVICES[name].refuses_root), "")
         kept = volumes.of_stack(stack).get(demanding)
         user = components.service_user(kept) if demanding else ""
         if demanding and not user:
@@ -95,13 +96,14 @@ class Embedded:
             },
             ports=ports.choose(
                 stack,
-                scenario.services,
+                services,
                 effective.settings.published_ports(),
                 running=self._supervision(stack).keeper() is not None,
+                proxied=effective.settings.ends_tls,
             ),
             volumes={
                 name: str(volumes.folder(stack, effective.settings, name, user))
-                for name in scenario.services
+                for name in services
                 if SERVICES[name].keeps_data
             },
             run=str(folders.run(stack)),

@@ -1,0 +1,91 @@
+"""Certificates and requests for tests of HTTPS."""
+
+import http.client
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from stackctl.certificates import new_authority, new_key
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Authority:
+    """One that a test makes certificates with."""
+
+    key: str
+    certificate: str
+
+    @classmethod
+    def new(cls) -> "Authority":
+        key = new_key()
+        return cls(key, new_authority(key))
+
+    def issue(
+        self, *names: str, begins: timedelta = -DAY, ends: timedelta = 90 * DAY, key: str = ""
+    ) -> tuple[str, str]:
+        """A certificate for hosts, and its key."""
+        key = key or new_key()
+        mine = serialization.load_pem_private_key(key.encode(), None)
+        theirs = serialization.load_pem_private_key(self.key.encode(), None)
+        assert isinstance(mine, ec.EllipticCurvePrivateKey)
+        assert isinstance(theirs, ec.EllipticCurvePrivateKey)
+        issuer = x509.load_pem_x509_certificate(self.certificate.encode())
+        now = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "of a test")]))
+            .issuer_name(issuer.subject)
+            .public_key(mine.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now + begins)
+            .not_valid_after(now + ends)
+            .add_extension(
+                x509.SubjectAlternativeName([_name(name) for name in names]), critical=False
+            )
+            .sign(theirs, hashes.SHA256())
+        )
+        return made.public_bytes(serialization.Encoding.PEM).decode(), key
+
+
+def _name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server's HTTPS, as somebody who trusts one authority asks for it."""
+
+    port: int
+    trusted: Path
+    host: str = "localhost"
+
+    def get(self, path: str, **headers: str) -> http.client.HTTPResponse:
+        """The answer to one request, whose body was read."""
+        context = ssl.create_default_context(cafile=self.trusted)
+        connection = http.client.HTTPSConnection(self.host, self.port, timeout=60, context=context)
+        try:
+            connection.putrequest("GET", path, skip_host="Host" in headers)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            answer.read()
+            return answer
+        finally:
+            connection.close()
+
+    def status(self, path: str, **headers: str) -> int:
+        """Of that answer."""
+        return self.get(path, **headers).status

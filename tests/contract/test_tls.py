@@ -1,0 +1,132 @@
+"""HTTPS in front of a stack, below a path and with a login, as clients and strangers meet it."""
+
+import base64
+import ssl
+from collections.abc import Callable
+from typing import ClassVar
+
+import pytest
+
+from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, words
+from tests.contract.https import Authority, Site
+from tests.contract.machine import Machine
+from tests.contract.test_faults import kill_under_a_client
+
+PREFIX = "/team/mlflow"
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
+
+
+class Tls:
+    """`tls=internal`."""
+
+    runtime: ClassVar[str]
+    scenario: ClassVar[str]
+
+    @pytest.fixture(scope="class")
+    def deployed(self, machine: Machine, user: User, stack_name: Callable[[], str]) -> Deployed:
+        chosen = words(self.scenario, stack_name(), *ONE_WORKER)
+        chosen[5] = str(free_port())
+        for setting in (f"public_url=https://localhost:{chosen[5]}{PREFIX}", "tls=internal",
+                        "auth=basic"):  # fmt: skip
+            chosen += ["--set", setting]
+        deployed = Deployed(user, tuple(chosen))
+        deployed.deploy()
+        user.client("write", deployed.name)
+        return deployed
+
+    @pytest.fixture
+    def site(self, deployed: Deployed) -> Site:
+        return Site(int(deployed.words[5]), deployed.stack.secrets.path / "ca_certificate")
+
+    @pytest.fixture
+    def login(self, deployed: Deployed) -> dict[str, str]:
+        pair = f"admin:{deployed.stack.secrets.read('admin_password').reveal()}"
+        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+    def test_a_real_client_logs_and_reads_back(self, deployed: Deployed) -> None:
+        deployed.user.client("read", deployed.name)
+
+    def test_nothing_is_published_but_the_proxy(self, deployed: Deployed) -> None:
+        services = deployed.user.show(deployed.name)["services"]
+        assert [service["name"] for service in services if service["ports"]] == ["proxy"]
+
+    def test_a_second_deploy_changes_nothing(self, deployed: Deployed) -> None:
+        deployed.user.ok("plan", deployed.name, "--detailed-exitcode")
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            f"{PREFIX}/", f"{PREFIX}{SEARCH}", f"{PREFIX}//{SEARCH}", f"{PREFIX}/%2e%2e/x",
+            f"{PREFIX.upper()}{SEARCH}", f"{PREFIX}{PREFIX}{SEARCH}", f"/{PREFIX}{SEARCH}",
+        ],
+    )  # fmt: skip
+    def test_the_login_holds_below_the_path(
+        self, site: Site, path: str, login: dict[str, str]
+    ) -> None:
+        assert site.status(path) in (401, 404)
+        if path == f"{PREFIX}{SEARCH}":
+            assert site.status(path, **login) == 200
+
+    @pytest.mark.parametrize(
+        "path",
+        [SEARCH, f"{PREFIX}/..{SEARCH}", f"{PREFIX}/../..{SEARCH}", f"/x{PREFIX}{SEARCH}",
+         f"{PREFIX}x{SEARCH}", "/health", "/metrics", "/config/"],
+    )  # fmt: skip
+    def test_what_is_beside_the_path_is_nothing(
+        self, site: Site, path: str, login: dict[str, str]
+    ) -> None:
+        assert site.status(path) == 404
+        assert site.status(path, **login) == 404
+
+    def test_its_own_root_leads_there(self, site: Site) -> None:
+        answer = site.get("/")
+        assert (answer.status, answer.headers["Location"]) == (308, f"{PREFIX}/")
+
+    def test_another_name_is_refused(self, site: Site, login: dict[str, str]) -> None:
+        assert site.status(f"{PREFIX}{SEARCH}", Host="evil.example", **login) == 421
+
+    def test_answers_say_what_a_browser_needs(self, site: Site, login: dict[str, str]) -> None:
+        headers = site.get(f"{PREFIX}/", **login).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
+        # Nobody but its own clients knows the authority: a browser could not be told otherwise.
+        assert "Strict-Transport-Security" not in headers
+
+    def test_who_does_not_know_the_authority_is_told(
+        self, site: Site, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        other = tmp_path_factory.mktemp("other") / "ca.pem"
+        other.write_text(Authority.new().certificate)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            Site(site.port, other).status("/")
+
+    def test_trust_gives_what_clients_are_told_of(self, deployed: Deployed, site: Site) -> None:
+        assert deployed.user.ok("trust", deployed.name) == f"{site.trusted.read_text()}\n"
+        told = deployed.user.ok("env", deployed.name, "--format", "dotenv")
+        assert f"MLFLOW_TRACKING_SERVER_CERT_PATH={site.trusted}" in told.replace("'", "")
+
+    def test_a_killed_proxy_comes_back_and_nothing_acknowledged_is_lost(
+        self, deployed: Deployed, machine: Machine
+    ) -> None:
+        kill_under_a_client(machine, deployed, "proxy")
+
+    def test_no_secret_is_in_the_log_of_the_proxy(
+        self, deployed: Deployed, site: Site, login: dict[str, str]
+    ) -> None:
+        site.status(f"{PREFIX}/x?token=geheim&X-Amz-Signature=geheim&a=b", Cookie="geheim", **login)
+        told = deployed.user.ok("logs", "proxy", "--stack", deployed.name)
+        assert "token=REDACTED" in told
+        assert "geheim" not in told
+        assert login["Authorization"] not in told
+
+
+class TestDocker(Tls):
+    """The image."""
+
+    runtime, scenario = "docker", "scenario-3b"
+
+
+class TestEmbedded(Tls):
+    """The wheel, with a second server behind it."""
+
+    runtime, scenario = "embedded", "scenario-6"

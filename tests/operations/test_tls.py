@@ -1,0 +1,132 @@
+"""HTTPS: what is refused before anything is started, and what a deploy makes for it."""
+
+from pathlib import Path
+
+import pytest
+
+from stackctl.archive import Archive
+from stackctl.certificates import chain_problem, key_problem
+from stackctl.operations.restore import destination
+from stackctl.secrets import SecretFolder
+from tests.conftest import Call
+from tests.contract.https import DAY, Authority
+from tests.operations.stage import Stage
+
+NAMED = "public_url=https://ml.example.org:8443"
+INTERNAL = ("name=x", NAMED, "tls=internal")
+PLAIN = "plain_http=yes-on-a-trusted-network"
+MINE = Authority.new()
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "192.0.2.1", "::"])
+def test_nothing_leaves_the_machine_in_clear_unless_somebody_says_so(
+    stage: Stage, bind: str
+) -> None:
+    flags = ("name=x", f"bind={bind}", "auth=basic")
+    with stage.refuses(2, f"setting bind='{bind}'", "would leave this machine in clear"):
+        stage.deployed("scenario-5", *flags)
+    stage.deployed("scenario-5", *flags, PLAIN)
+    assert stage.manifest("x").settings["bind"] == bind
+
+
+@pytest.mark.parametrize("tls", ["internal", "elsewhere"])
+def test_with_https_it_may(stage: Stage, tls: str) -> None:
+    stage.deployed("scenario-5", "name=x", "bind=0.0.0.0", "auth=basic", NAMED, f"tls={tls}")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "setting"),
+    [("scenario-4", "object_store_port=5014"), ("scenario-3b-mysql", "browser_port=5085")],
+)
+def test_what_has_no_https_stays_on_the_machine(stage: Stage, scenario: str, setting: str) -> None:
+    flags = (*INTERNAL, "bind=0.0.0.0", "auth=basic")
+    with stage.refuses(2, f"setting {setting}", "would be published on 0.0.0.0 without TLS"):
+        stage.deployed(scenario, *flags)
+    stage.deployed(scenario, *flags, PLAIN)
+
+
+def test_an_authority_is_made_with_the_stack(stage: Stage) -> None:
+    stage.deployed("scenario-5", *INTERNAL)
+    secrets = stage.home.stack("x").secrets
+    assert key_problem(secrets.read("ca_key").reveal()) == ""
+    assert chain_problem(secrets.read("ca_certificate").reveal()) == ""
+    assert (stage.home.stack("x").state / "proxy").stat().st_mode & 0o777 == 0o700
+    before = secrets.read("ca_certificate").reveal()
+    stage.deployed("scenario-5", *INTERNAL, "workers=3")
+    assert secrets.read("ca_certificate").reveal() == before
+
+
+def put(folder: SecretFolder, certificate: str, key: str) -> None:
+    folder.path.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.path.mkdir(mode=0o700, exist_ok=True)
+    folder.write("tls_certificate", certificate)
+    folder.write("tls_key", key)
+
+
+FILES = ("name=x", NAMED, "tls=files")
+
+
+def test_a_certificate_of_the_user_has_to_be_there(stage: Stage) -> None:
+    with stage.refuses(2, "tls_certificate: is missing", "cp YOURS.pem FILE"):
+        stage.deployed("scenario-5", *FILES)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "said"),
+    [
+        (MINE.issue("other.example"), "is for other.example, and not for ml.example.org"),
+        (MINE.issue("ml.example.org", begins=-9 * DAY, ends=-DAY), "the certificate ended on"),
+        (MINE.issue("ml.example.org", begins=DAY), "is this machine's clock right?"),
+        ((MINE.issue("ml.example.org")[0], MINE.key), "the key is not that of the certificate"),
+        ((MINE.key, MINE.key), "it is no certificate in PEM"),
+        ((MINE.certificate, MINE.certificate), "it is no private key in PEM"),
+        ((f"{MINE.certificate}\n{MINE.issue('ml.example.org')[0]}", MINE.key), "comes first"),
+    ],
+    ids=["name", "ended", "later", "key", "no certificate", "no key", "order"],
+)
+def test_a_certificate_that_cannot_serve_is_refused(
+    stage: Stage, certificate: tuple[str, str], said: str
+) -> None:
+    put(stage.home.stack("x").secrets, *certificate)
+    with stage.refuses(2, said):
+        stage.deployed("scenario-5", *FILES)
+
+
+def test_a_file_may_end_as_files_do(stage: Stage) -> None:
+    certificate, key = MINE.issue("ml.example.org")
+    put(stage.home.stack("x").secrets, f"{certificate}\r\n", f"{key}\n")
+    stage.deployed("scenario-5", *FILES)
+
+
+@pytest.mark.parametrize("text", [None, "", "no certificate"])
+def test_an_authority_that_vouches_for_an_acme_directory_is_read_first(
+    stage: Stage, tmp_path: Path, text: str | None
+) -> None:
+    root = tmp_path / "root.pem"
+    flags = ("name=x", "public_url=https://ml.example.org", "tls=acme", f"acme_root={root}")
+    if text is not None:
+        root.write_text(text)
+    with stage.refuses(2, f"setting acme_root='{root}'"):
+        stage.deployed("scenario-5", *flags)
+
+
+def test_trust_is_of_an_authority_of_its_own(stage: Stage, stackctl: Call) -> None:
+    stage.deployed("scenario-5", *INTERNAL)
+    kept = stage.home.stack("x").secrets.path / "ca_certificate"
+    assert stackctl("trust", "x").out == f"{kept.read_text()}\n"
+    assert stackctl("trust", "x", "--path").out == f"{kept}\n"
+    stage.deployed("scenario-3b", "name=y")
+    answer = stackctl("trust", "y")
+    assert answer.code == 2
+    assert "tls=off, it has no HTTPS; one of its own comes with --set tls=internal" in answer.err
+
+
+def test_an_archive_does_not_say_by_which_name_a_stack_is_known(stage: Stage) -> None:
+    path = stage.archived(stage.deployed("scenario-5", *INTERNAL, runs=1))
+    with Archive(path) as found:
+        with stage.refuses(2, f"{NAMED}, tls=internal", "--as-it-was"):
+            destination(found, stage.home, "y", ())
+        flags = ["public_url=", "tls=off", "port=5999"]
+        chosen = destination(found, stage.home, "y", flags).settings
+        assert (chosen.public_url, chosen.tls) == ("", "off")
+        assert destination(found, stage.home, "y", (), as_it_was=True).settings.tls == "internal"
