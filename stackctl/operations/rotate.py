@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stackctl.client import environment as client
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UnknownName, UserError
-from stackctl.operations import login
+from stackctl.operations import login, trust
 from stackctl.operations.held import held
 from stackctl.progress import Progress
 from stackctl.proof import readiness
@@ -126,6 +126,7 @@ def _changes(deployment: Deployment) -> list[_Change]:
         *deployment.backend.credentials(),
         *deployment.artifacts.credentials(deployment.settings),
         *login.credentials(deployment),
+        *trust.credentials(deployment.settings),
     ]
     # One that an earlier stackctl deployed lacks some until its next deploy.
     used = set(deployment.stack.require_manifest().secrets)

@@ -7,6 +7,7 @@ import pytest
 from stackctl.archive import Archive
 from stackctl.certificates import chain_problem, key_problem
 from stackctl.operations.restore import destination
+from stackctl.operations.rotate import rotate
 from stackctl.secrets import SecretFolder
 from tests.conftest import Call
 from tests.contract.https import DAY, Authority
@@ -130,3 +131,31 @@ def test_an_archive_does_not_say_by_which_name_a_stack_is_known(stage: Stage) ->
         chosen = destination(found, stage.home, "y", flags).settings
         assert (chosen.public_url, chosen.tls) == ("", "off")
         assert destination(found, stage.home, "y", (), as_it_was=True).settings.tls == "internal"
+
+
+@pytest.mark.parametrize("flags", [INTERNAL, FILES])
+def test_what_clients_were_told_to_trust_is_rotated_by_nobody_else(
+    stage: Stage, flags: tuple[str, ...]
+) -> None:
+    put(stage.home.stack("x").secrets, *MINE.issue("ml.example.org"))
+    x = stage.deployed("scenario-5", *flags)
+    name, why = (
+        ("ca_key", "every client was told to trust it")
+        if flags is INTERNAL
+        else ("tls_key", "who issued it makes another")
+    )
+    before = x.secrets.read(name).reveal()
+    with stage.refuses(2, f"{name} cannot be rotated here: {why}"):
+        rotate(x, [name], timeout=9, progress=stage.progress)
+    assert name not in rotate(x, [], timeout=9, progress=stage.progress).names
+    assert any(f"left as they are: {name[:2]}" in line for line in stage.told)
+    assert x.secrets.read(name).reveal() == before
+
+
+def test_an_authority_that_was_taken_away_is_made_anew(stage: Stage) -> None:
+    x = stage.deployed("scenario-5", *INTERNAL)
+    before = x.secrets.read("ca_certificate").reveal()
+    for name in ("ca_key", "ca_certificate"):
+        x.secrets.forget(name)
+    stage.deployed("scenario-5", *INTERNAL)
+    assert x.secrets.read("ca_certificate").reveal() != before
