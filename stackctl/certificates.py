@@ -1,7 +1,6 @@
 """Certificates for HTTPS: an authority of a stack's own, and what is wrong with those of a user."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from itertools import pairwise
@@ -13,28 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-# Before that many days a certificate is told of; Let's Encrypt's own are renewed by then.
-SOON = timedelta(days=30)
 _YEARS = timedelta(days=3650)
 # A clock that is a little behind takes it too.
 _BACK = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class Served:
-    """What a server shows its clients.
-
-    Attributes:
-        until: When it ends to be good.
-        names: The hosts that it is for.
-    """
-
-    until: datetime
-    names: tuple[str, ...]
-
-    def ends_soon(self, now: datetime) -> bool:
-        """It is to be renewed."""
-        return self.until - now < SOON
 
 
 def new_key() -> str:
@@ -99,10 +79,13 @@ def chain_problem(text: str) -> str:
     return ""
 
 
-def served(text: str) -> Served:
-    """What clients are shown of a chain that has no problem."""
-    first = _chain(text)[0]
-    return Served(first.not_valid_after_utc, _names(first))
+def ends(text: str) -> datetime:
+    """When the first certificate of a chain is good no longer.
+
+    Raises:
+        ValueError: There is none.
+    """
+    return _chain(text)[0].not_valid_after_utc
 
 
 def misfit(chain: str, key: str, hosts: Sequence[str], now: datetime) -> str:

@@ -75,6 +75,13 @@ def _list(as_json: bool) -> None:
     out().print(table)
 
 
+def _certificate(seen: "Overview") -> str:
+    found = seen.certificate
+    if found is None:
+        return ""
+    return f"until {found}: {found.mend}" if found.mend else f"until {found}"
+
+
 def _page(seen: "Overview") -> "Group":
     from rich.console import Group
     from rich.markup import escape
@@ -90,6 +97,7 @@ def _page(seen: "Overview") -> "Group":
         ("runtime", manifest.runtime),
         ("tracking URI", seen.tracking_uri),
         ("UI", seen.ui),
+        ("certificate", _certificate(seen)),
         ("MLflow", manifest.mlflow),
         ("deployed", manifest.deployed_at),
         ("home", seen.home),

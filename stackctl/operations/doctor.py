@@ -64,6 +64,7 @@ def examine(home: Home) -> Iterator[Finding]:
     yield _memory()
     yield from _ports(home, docker=daemon.level == "ok")
     yield from _secrets(home)
+    yield from _certificates(home)
 
 
 def _daemon(runtime: "Docker") -> Finding:
@@ -202,3 +203,17 @@ def _secrets(home: Home) -> Iterator[Finding]:
             yield Finding(subject, "problem", "; ".join(bad), mend)
         elif states:
             yield Finding(subject, "ok", f"{len(states)} good")
+
+
+def _certificates(home: Home) -> Iterator[Finding]:
+    from stackctl.deployment import Deployment
+    from stackctl.operations.trust import expiry
+
+    for stack in home.stacks():
+        try:
+            found = expiry(Deployment.recorded(stack))
+        except StackctlError:
+            continue  # told with the ports
+        if found is not None:
+            level = "warning" if found.mend else "ok"
+            yield Finding(f"certificate, {stack.name}", level, f"until {found}", found.mend)

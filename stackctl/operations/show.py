@@ -10,6 +10,7 @@ from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
 from stackctl.machine import folder_bytes
 from stackctl.observed import Observed, ServiceState, state_of
+from stackctl.operations.trust import Expiry, expiry
 from stackctl.runtimes.base import Runtime
 from stackctl.secrets import SecretState
 from stackctl.stack import Manifest, Stack
@@ -30,6 +31,7 @@ class Overview:
     data_bytes: int | None
     secrets: tuple[SecretState, ...]
     home: str
+    certificate: Expiry | None
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values; a secret's value is not among what is known."""
@@ -42,6 +44,7 @@ class Overview:
             "mlflow": self.manifest.mlflow,
             "tracking_uri": self.tracking_uri,
             "ui": self.ui,
+            "certificate_until": self.certificate and self.certificate.until.isoformat(),
             "home": self.home,
             "services": [_plain(service) for service in self.services],
             "networks": list(self.networks),
@@ -57,14 +60,14 @@ class Overview:
 def brief(stack: Stack, runtime: Runtime | None) -> dict[str, str]:
     """One stack in one line; without a runtime its state is what was last known."""
     manifest = stack.require_manifest()
-    state = f"{manifest.status}?"
+    settings, state = stack.settings(manifest), f"{manifest.status}?"
     if runtime is not None:
         state, _ = _seen(stack, manifest, runtime)
     return {
         "name": manifest.name,
         "scenario": manifest.scenario,
         "state": state,
-        "ui": str(published(stack.settings(manifest), "port")),
+        "ui": str(settings.address or published(settings, "port")),
     }
 
 
@@ -93,6 +96,7 @@ def look(deployment: Deployment) -> Overview:
         data_bytes=folder_bytes(data) if data and data.is_dir() else None,
         secrets=tuple(stack.secrets.states(list(manifest.secrets))),
         home=str(stack.home.path),
+        certificate=expiry(deployment),
     )
 
 

@@ -1,12 +1,55 @@
 """By what clients know that a stack's HTTPS is its own, and who changes that."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError
 from stackctl.operations.held import visited
+from stackctl.proof import certificate
 from stackctl.settings import Settings
 from stackctl.stores.credentials import Credential
+
+# Before that time somebody has to do something; Caddy renews when a third of a certificate's time
+# is left, which are 30 days of Let's Encrypt's 90.
+_SOON = {"internal": timedelta(days=90), "files": timedelta(days=30), "acme": timedelta(days=14)}
+_MEND = {
+    "internal": "take ca_key and ca_certificate away, run stackctl deploy, and tell clients of the "
+    "new authority",
+    "files": "put another into tls_certificate, its key into tls_key, and run stackctl deploy",
+    "acme": "why it was not renewed stands in: stackctl logs proxy",
+}
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """When the certificate that clients know a stack by ends.
+
+    Attributes:
+        until: That moment.
+        mend: What to do; "" where it is far off.
+    """
+
+    until: datetime
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.until:%Y-%m-%d}, in {(self.until - datetime.now(UTC)).days} days"
+
+
+def expiry(deployment: Deployment) -> Expiry | None:
+    """As its file says; None where there is none, or it is none."""
+    path, tls = certificate.kept(deployment), deployment.settings.tls
+    if path is None:
+        return None
+    from stackctl.certificates import ends
+
+    try:
+        until = ends(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return Expiry(until, _MEND[tls] if until - datetime.now(UTC) < _SOON[tls] else "")
 
 
 class Certificate(Credential):

@@ -17,21 +17,30 @@ _LINES = 200
 _END = "-----END CERTIFICATE-----"
 
 
+def kept(deployment: Deployment) -> Path | None:
+    """The file of the certificate that clients know the stack by; None where there is none."""
+    settings, secrets = deployment.settings, deployment.secrets.path
+    if settings.tls == "internal":
+        return secrets / "ca_certificate"
+    if settings.tls == "files":
+        return secrets / "tls_certificate"
+    if settings.tls == "acme":
+        host = _host(deployment)
+        found = (deployment.stack.state / "proxy" / "certificates").glob(f"*/{host}/{host}.crt")
+        # A directory that was asked before may have left one.
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    return None
+
+
 def trusted(deployment: Deployment) -> str:
     """The file of a certificate that this machine need not know, by which the stack is known.
 
     "" where there is none.
     """
-    settings, secrets = deployment.settings, deployment.secrets.path
-    if settings.tls == "internal":
-        return str(secrets / "ca_certificate")
-    if settings.tls == "files":
-        return str(secrets / "tls_certificate")
-    if settings.tls == "acme" and settings.acme_directory:
-        host = _host(deployment)
-        kept = (deployment.stack.state / "proxy" / "certificates").glob(f"*/{host}/{host}.crt")
-        return str(next(kept, ""))
-    return ""
+    settings = deployment.settings
+    if settings.tls == "acme" and not settings.acme_directory:
+        return ""
+    return str(kept(deployment) or "")
 
 
 def wait_for(deployment: Deployment) -> None:

@@ -1,11 +1,13 @@
 """HTTPS: what is refused before anything is started, and what a deploy makes for it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from stackctl.archive import Archive
 from stackctl.certificates import chain_problem, key_problem
+from stackctl.operations.doctor import examine
 from stackctl.operations.restore import destination
 from stackctl.operations.rotate import rotate
 from stackctl.secrets import SecretFolder
@@ -159,3 +161,25 @@ def test_an_authority_that_was_taken_away_is_made_anew(stage: Stage) -> None:
         x.secrets.forget(name)
     stage.deployed("scenario-5", *INTERNAL)
     assert x.secrets.read("ca_certificate").reveal() != before
+
+
+@pytest.mark.parametrize(("days", "soon"), [(29, True), (31, False)])
+def test_a_certificate_that_ends_soon_is_told(
+    stage: Stage, stackctl: Call, days: int, soon: bool
+) -> None:
+    certificate, key = MINE.issue("ml.example.org", ends=days * DAY + DAY / 2)
+    put(stage.home.stack("x").secrets, certificate, key)
+    stage.deployed("scenario-5", *FILES)
+    page = stackctl("show", "x").out
+    assert f"in {days} days" in page
+    assert ("put another into tls_certificate" in page) is soon
+    assert json.loads(stackctl("show", "x", "--json").out)["certificate_until"]
+    assert json.loads(stackctl("show", "--json").out)[0]["ui"] == "https://ml.example.org:8443"
+    (found,) = (f for f in examine(stage.home) if f.subject == "certificate, x")
+    assert (found.level == "warning") is soon
+
+
+def test_who_has_no_certificate_is_told_of_none(stage: Stage, stackctl: Call) -> None:
+    stage.deployed("scenario-5", "name=x")
+    assert "certificate" not in stackctl("show", "x").out
+    assert json.loads(stackctl("show", "x", "--json").out)["certificate_until"] is None
