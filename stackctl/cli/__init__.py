@@ -31,6 +31,7 @@ from stackctl.cli import (
     smoke,
     trust,
     upgrade,
+    users,
 )
 from stackctl.cli import open as open_
 from stackctl.cli.options import Global
@@ -65,6 +66,9 @@ app.command()(gc.gc)
 app.command()(upgrade.upgrade)
 app.command()(doctor.doctor)
 app.add_typer(secrets.app, name="secrets")
+app.add_typer(users.app, name="users")
+app.command()(users.grant)
+app.command()(users.revoke)
 app.callback()(Global.callback)
 
 

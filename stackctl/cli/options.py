@@ -75,6 +75,10 @@ Set = Annotated[
 Name = Annotated[
     str | None, typer.Option("--name", help="name of the stack, the scenario's where not given")
 ]
+StackOption = Annotated[
+    str | None, typer.Option("--stack", help="which stack; the only one where not given",
+                             autocompletion=complete_stack)
+]  # fmt: skip
 Port = Annotated[str | None, typer.Option("--port", help="published port of the server")]
 RuntimeName = Annotated[
     str | None,

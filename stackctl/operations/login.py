@@ -54,7 +54,7 @@ def _lets_in(deployment: Deployment, password: str) -> bool:
     try:
         trip.request("GET", f"{address.url}/{path}", None, "application/json")
     except RoundTripError as error:
-        if ": 401 " not in str(error):
+        if error.status != 401:
             text = redact(str(error), deployment.secrets.values())
             raise NotReady(
                 f"the login does not answer: {text}", hint="see: stackctl logs"

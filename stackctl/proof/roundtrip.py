@@ -26,7 +26,16 @@ _SECONDS = 30
 
 
 class RoundTripError(Exception):
-    """A step of the round trip failed; the text names the step, the address and the answer."""
+    """A step of the round trip failed; the text names the step, the address and the answer.
+
+    Attributes:
+        status: With which HTTP status the server refused it; 0 where it did not answer.
+        body: The beginning of what it said.
+    """
+
+    def __init__(self, told: str, status: int = 0, body: str = "") -> None:
+        super().__init__(told)
+        self.status, self.body = status, body
 
 
 @dataclass(frozen=True)
@@ -213,8 +222,9 @@ class RoundTrip:
             with opener.open(request, timeout=_SECONDS) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
-            text = error.read(400).decode("utf-8", "replace").replace("\n", " ")
-            raise RoundTripError(f"{method} {url}{self._as()}: {error.code} {text}") from error
+            said = error.read(4000).decode("utf-8", "replace")
+            told = f"{method} {url}{self._as()}: {error.code} {said[:400]}".replace("\n", " ")
+            raise RoundTripError(told, error.code, said) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             reason = getattr(error, "reason", None) or repr(error)
             raise RoundTripError(f"{method} {url}{self._as()}: {reason}") from error

@@ -18,7 +18,7 @@ from tests.conftest import Call
 COMMANDS = [
     "scenarios", "render", "plan", "deploy", "show", "env", "open", "trust", "example",
     "smoke", "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "config",
-    "backup", "secrets",
+    "grant", "revoke", "backup", "secrets", "users",
 ]  # fmt: skip
 HEAVY = [
     "mlflow",

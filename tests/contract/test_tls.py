@@ -1,6 +1,7 @@
 """HTTPS in front of a stack, below a path and with a login, as clients and strangers meet it."""
 
 import base64
+import json
 import ssl
 from collections.abc import Callable
 from typing import ClassVar
@@ -14,6 +15,11 @@ from tests.contract.test_faults import kill_under_a_client
 
 PREFIX = "/team/mlflow"
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
+
+
+def basic(name: str, password: str) -> str:
+    """The header by which somebody logs in."""
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
 class Tls:
@@ -40,8 +46,8 @@ class Tls:
 
     @pytest.fixture
     def login(self, deployed: Deployed) -> dict[str, str]:
-        pair = f"admin:{deployed.stack.secrets.read('admin_password').reveal()}"
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        password = deployed.stack.secrets.read("admin_password").reveal()
+        return {"Authorization": basic("admin", password)}
 
     def test_a_real_client_logs_and_reads_back(self, deployed: Deployed) -> None:
         deployed.user.client("read", deployed.name)
@@ -104,6 +110,40 @@ class Tls:
         assert deployed.user.ok("trust", deployed.name) == f"{site.trusted.read_text()}\n"
         told = deployed.user.ok("env", deployed.name, "--format", "dotenv")
         assert f"MLFLOW_TRACKING_SERVER_CERT_PATH={site.trusted}" in told.replace("'", "")
+
+    def test_people_come_and_go_and_may_what_they_were_given(
+        self, deployed: Deployed, site: Site
+    ) -> None:
+        user, of = deployed.user, ("--stack", deployed.name)
+        password = user.ok("users", "add", "ada", *of).strip()
+        assert basic("ada", password) not in user.ok("logs", *of)
+        entered = {"Authorization": basic("ada", password)}
+        assert site.status(f"{PREFIX}{SEARCH}", **entered) == 200
+        listed = json.loads(user.ok("users", "list", "--json", *of))
+        assert [(p["name"], p["admin"]) for p in listed] == [("ada", False), ("admin", True)]
+        experiment = f"{PREFIX}/api/2.0/mlflow/experiments/get-by-name?experiment_name=contract"
+        for permission, status in (("DENY", 403), ("READ", 200), ("READ", 200), ("DENY", 403)):
+            user.ok("grant", "ada", permission, "experiment", "contract", *of)
+            (grant,) = json.loads(user.ok("users", "show", "ada", "--json", *of))
+            assert (grant["permission"], grant["kind"]) == (permission, "experiment")
+            assert site.status(experiment, **entered) == status
+        user.ok("revoke", "ada", "experiment", "contract", *of)
+        assert json.loads(user.ok("users", "show", "ada", "--json", *of)) == []
+        new = user.ok("users", "passwd", "ada", *of).strip()
+        entered = {"Authorization": basic("ada", new)}
+        assert site.status(f"{PREFIX}{SEARCH}", **entered) == 200
+        for asked, said in (
+            (("users", "add", "ada"), "already exists"),
+            (("users", "passwd", "bob"), "not found"),
+            (("grant", "ada", "READ", "experiment", "none"), "Could not find experiment"),
+            (("grant", "ada", "READ", "model", "none"), "not found"),
+        ):
+            done = user.run(*asked, *of)
+            assert done.returncode == 2, done.stderr
+            assert said in done.stderr
+            assert done.stdout == ""
+        user.ok("users", "remove", "ada", *of)
+        assert len(json.loads(user.ok("users", "list", "--json", *of))) == 1
 
     def test_a_killed_proxy_comes_back_and_nothing_acknowledged_is_lost(
         self, deployed: Deployed, machine: Machine

@@ -331,7 +331,7 @@ def _trip(machine: Machine) -> Callable[..., Any]:
                     stack = machine.home.stack(machine.world.projects[own])
                     if machine.database(stack).passwords["admin_password"] == self._password:
                         return b"{}"
-                    raise RoundTripError(f"{at}: 401 Unauthorized")
+                    raise RoundTripError(f"{at}: 401 Unauthorized", 401)
             raise RoundTripError(f"{at}: connection refused with {self._password}")
 
     return Trip

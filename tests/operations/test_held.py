@@ -93,6 +93,13 @@ COMMANDS: dict[str, list[str]] = {
     "logs": ["--stack", "x"],
     "open": ["x"],
     "trust": ["x"],
+    "users list": ["--stack", "x"],
+    "users add": ["ada", "--stack", "x"],
+    "users passwd": ["ada", "--stack", "x"],
+    "users remove": ["ada", "--stack", "x"],
+    "users show": ["ada", "--stack", "x"],
+    "grant": ["ada", "READ", "experiment", "e", "--stack", "x"],
+    "revoke": ["ada", "experiment", "e", "--stack", "x"],
     "smoke": ["x"],
     "example": ["quickstart", "x"],
     "gc": ["x"],
@@ -116,7 +123,7 @@ ELSEWHERE = {"scenarios", "config show", "config set", "config unset", "config e
              "doctor", "backup list", "backup verify", "secrets list", "secrets check"
              }  # fmt: skip
 
-# `.`: it is done; `-`: it would use a client's Python, as it does for a stack that runs; else
+# `.`: it is done; `-`: it would ask the server, as it does of a stack that runs; else
 # what it says, as MEANING has it.
 TABLE = """
                      runs    copied  never   busy    theirs  stopped removed killed  restoring promoting upgrading rotating
@@ -127,6 +134,13 @@ env                  .       copy    none    .       .       .       .       .  
 logs                 .       copy    none    .       .       .       .       .       .         .         .         .
 open                 -       copy    none    -       -       down    down    down    down      down      down      -
 trust                own     copy    none    own     own     own     own     own     own       own       own       own
+users list           -       copy    none    -       -       down    down    down    down      down      down      -
+users add            -       copy    none    -       -       down    down    down    down      down      down      -
+users passwd         -       copy    none    -       -       down    down    down    down      down      down      -
+users remove         -       copy    none    -       -       down    down    down    down      down      down      -
+users show           -       copy    none    -       -       down    down    down    down      down      down      -
+grant                -       copy    none    -       -       down    down    down    down      down      down      -
+revoke               -       copy    none    -       -       down    down    down    down      down      down      -
 smoke                -       copy    none    -       -       down    down    down    down      down      down      -
 example              -       copy    none    -       -       down    down    down    down      down      down      -
 gc                   .       copy    none    busy    theirs  down    down    down    half      half      half      cut

@@ -1,0 +1,114 @@
+"""Who may use a stack: what is refused before its server is asked."""
+
+from pathlib import Path
+
+import pytest
+
+from stackctl.operations.users import People, new_password
+from stackctl.proof.roundtrip import RoundTrip, RoundTripError
+from stackctl.secrets.rules import rule
+from tests.conftest import Call
+from tests.operations.stage import Stage
+
+GOOD = "a password of 12 or more"
+
+
+@pytest.fixture
+def people(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> People:
+    """Those of a stack `x`, whose server must not be asked."""
+
+    def never(*_: object) -> bytes:
+        raise AssertionError("the server is asked")
+
+    monkeypatch.setattr(RoundTrip, "request", never)
+    return People(stage.deployed("scenario-5", "name=x", "auth=basic"))
+
+
+def test_a_stack_without_a_login_has_no_users(stage: Stage) -> None:
+    x = stage.deployed("scenario-5", "name=x")
+    with stage.refuses(2, "stack 'x' has no users: auth=none", "--set auth=basic"):
+        People(x)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\nb", "x" * 256, " a", "a\0"])
+def test_a_name_is_one_that_a_login_can_send(stage: Stage, people: People, name: str) -> None:
+    with stage.refuses(2, "can be no user's name"):
+        people.add(name, GOOD)
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 11, "pässword of 12"])
+def test_a_password_is_one_that_mlflow_takes(stage: Stage, people: People, password: str) -> None:
+    with stage.refuses(2, "the password cannot be used") as refusal:
+        people.add("ada", password)
+    assert not password or password not in str(refusal.value)
+    with stage.refuses(2, "the password cannot be used"):
+        people.change("ada", password)
+
+
+def test_what_is_made_is_good_and_another_each_time() -> None:
+    assert rule("admin_password").problem(new_password()) == ""
+    assert new_password() != new_password()
+
+
+def test_the_stack_s_own_administrator_stays(stage: Stage, people: People) -> None:
+    with stage.refuses(2, "admin stays: stackctl acts as it"):
+        people.remove("admin")
+    with stage.refuses(2, "admin stays an administrator"):
+        people.promote("admin", admin=False)
+    with stage.refuses(2, "in the stack's secrets", "secrets rotate admin_password"):
+        people.change("admin", GOOD)
+
+
+@pytest.mark.parametrize(
+    ("permission", "thing", "said"),
+    [("read", "experiment", "'read' is no permission"), ("", "model", "'' is no permission"),
+     ("READ", "run", "'run' has no permissions of its own here")],
+)  # fmt: skip
+def test_what_can_be_granted_is_told(
+    stage: Stage, people: People, permission: str, thing: str, said: str
+) -> None:
+    with stage.refuses(2, said, "one of "):
+        people.grant("ada", permission, thing, "x")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "said"),
+    [
+        (400, '{"error_code": "X", "message": "User (username=ada) already exists."}', 2,
+         "User (username=ada) already exists;"),
+        (404, "<h1>Not Found</h1>", 2, "is its MLflow older than 3.17?"),
+        (403, '{"message": "no"}', 3, "GET x: 403"),
+        (0, "", 3, "GET x: 0"),
+    ],
+)  # fmt: skip
+def test_what_the_server_says_is_told(
+    stage: Stage, people: People, monkeypatch: pytest.MonkeyPatch,
+    status: int, body: str, code: int, said: str,
+) -> None:  # fmt: skip
+    def refuses(*_: object) -> bytes:
+        raise RoundTripError(f"GET x: {status}", status, body)
+
+    monkeypatch.setattr(RoundTrip, "request", refuses)
+    with stage.refuses(code, said):
+        people.all()
+
+
+def test_a_password_is_read_from_a_file_and_not_shown(
+    stage: Stage, stackctl: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stage.deployed("scenario-5", "name=x", "auth=basic")
+    sent: list[bytes] = []
+
+    def taken(_trip: object, _method: str, _url: str, body: bytes | None, _type: str) -> bytes:
+        sent.append(body or b"")
+        return b"{}"
+
+    monkeypatch.setattr(RoundTrip, "request", taken)
+    (tmp_path / "p").write_text(f"{GOOD}\n")
+    answer = stackctl("users", "add", "ada", "--password-file", str(tmp_path / "p"))
+    assert (answer.code, answer.out) == (0, "")
+    assert GOOD in sent[0].decode()
+    made = stackctl("users", "passwd", "ada")
+    assert made.out.strip() in sent[1].decode()
+    assert "shown once" in made.err
+    assert stackctl("users", "add", "ada", "--password-file", str(tmp_path / "none")).code == 3
