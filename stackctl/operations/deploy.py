@@ -85,7 +85,7 @@ def deploy_held(
     else:
         deployment.start(timeout, progress)
         if check:
-            readiness.prove(deployment, progress)
+            readiness.prove(deployment, progress, timeout)
     if chosen is not None:
         written = choices.save(deployment.stack, deployment.scenario.name, chosen)
         progress(f"kept in {deployment.stack.home.settings_file}: {written}")
@@ -181,7 +181,7 @@ def _carry_out(
             door.save(manifest)
         runtime.apply(stack, bundle.services, steps, timeout=timeout, progress=progress)
         if check:
-            readiness.prove(deployment, progress)
+            readiness.prove(deployment, progress, timeout)
 
 
 def _take_over_keys(

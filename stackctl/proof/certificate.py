@@ -11,7 +11,6 @@ from stackctl.deployment import Deployment
 from stackctl.errors import NotReady
 from stackctl.pace import Patience
 
-_SECONDS = 60
 _PAUSE = 0.5
 _LINES = 200
 _END = "-----END CERTIFICATE-----"
@@ -43,18 +42,18 @@ def trusted(deployment: Deployment) -> str:
     return str(kept(deployment) or "")
 
 
-def wait_for(deployment: Deployment) -> None:
+def wait_for(deployment: Deployment, seconds: float) -> None:
     """Until there is a certificate; an old one will do.
 
     Raises:
         NotReady: The authority gave none, with what it said.
     """
-    patience = Patience(_SECONDS)
+    patience = Patience(seconds)
     while not _is_served(deployment):
         if patience.is_over():
             raise NotReady(
                 f"{_authority(deployment)} gave no certificate for {_host(deployment)} within "
-                f"{_SECONDS} s{_said(deployment)}",
+                f"{seconds:.0f} s{_said(deployment)}",
                 hint="it has to reach this machine by that name at port 80 or 443; with --no-check "
                 "the stack stays, and the proxy goes on asking: stackctl logs proxy",
             )

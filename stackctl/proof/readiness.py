@@ -19,6 +19,8 @@ from stackctl.proof import certificate, roundtrip
 from stackctl.proof.roundtrip import Address, RoundTrip, RoundTripError
 from stackctl.secrets import redact
 
+_CERTIFICATE_SECONDS = 60.0
+
 
 def server_version(deployment: Deployment) -> str:
     """The MLflow version that the stack's server says it is; "" where it does not tell."""
@@ -31,14 +33,22 @@ def server_version(deployment: Deployment) -> str:
     return found.strip() if re.fullmatch(r"\s*\d+(\.\w+)+\s*", found) else ""
 
 
-def prove(deployment: Deployment, progress: Callable[[str], None]) -> None:
+def prove(
+    deployment: Deployment, progress: Callable[[str], None], timeout: float = _CERTIFICATE_SECONDS
+) -> None:
     """Make the round trip through every address.
+
+    Args:
+        deployment: Whose.
+        progress: Told of each.
+        timeout: Seconds for an authority to give a certificate, where one is asked; a minute at
+            the most.
 
     Raises:
         NotReady: One failed; the error names step, address and answer.
     """
     if deployment.settings.tls == "acme":
-        certificate.wait_for(deployment)
+        certificate.wait_for(deployment, min(timeout, _CERTIFICATE_SECONDS))
     secrets, login = deployment.secrets, deployment.settings.auth == "basic"
     for address in outside(deployment):
         trip = RoundTrip(
