@@ -17,8 +17,8 @@ from tests.conftest import Call
 
 COMMANDS = [
     "scenarios", "render", "plan", "deploy", "show", "env", "open", "trust", "example",
-    "smoke", "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "config",
-    "grant", "revoke", "backup", "secrets", "users",
+    "smoke", "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "grant",
+    "revoke", "config", "backup", "secrets", "users",
 ]  # fmt: skip
 HEAVY = [
     "mlflow",

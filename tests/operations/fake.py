@@ -223,7 +223,7 @@ class FakeProof:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def prove(self, deployment: Deployment, progress: Progress) -> None:
+    def prove(self, deployment: Deployment, progress: Progress, timeout: float = 60) -> None:
         """Every service does what it is for, and every server can use its stores."""
         stack, runtime = deployment.stack, deployment.runtime
         self._machine.asked("prove")
