@@ -64,7 +64,7 @@ class Addresses:
     @property
     def server(self) -> Url:
         """Where clients and browsers find the tracking server or UI."""
-        return self.public or published(self.settings, "port")
+        return server(self.settings)
 
     @property
     def artifacts(self) -> Url | None:
@@ -169,6 +169,11 @@ def _named(scheme: str, host: str, port: int) -> Url:
 def by_name(service: str) -> Url:
     """Where services of a stack find each other that have a network, and names on it."""
     return Url("http", service, SERVICES[service].port)
+
+
+def server(settings: Settings) -> Url:
+    """Where clients and browsers find the tracking server or UI of a stack."""
+    return settings.address or published(settings, "port")
 
 
 def published(settings: Settings, setting: str) -> Url:

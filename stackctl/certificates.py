@@ -30,7 +30,21 @@ def new_key() -> str:
 
 def new_authority(key: str) -> str:
     """A certificate by which that key is an authority's, as PEM; good for ten years."""
-    owner = _key(key)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(_owned(key).public_key())
+    return signed_by_itself(key, 1, (_signs_certificates(), True), (identifier, False))
+
+
+def signed_by_itself(
+    key: str, path_length: int, *extensions: tuple[x509.ExtensionType, bool]
+) -> str:
+    """A certificate of that key, signed with it, as PEM; good for ten years.
+
+    Args:
+        key: One that `new_key` made.
+        path_length: How many authorities there may be below it.
+        extensions: What else it says, and whether who does not understand that has to refuse it.
+    """
+    owner = _owned(key)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stackctl")])
     now = datetime.now(UTC)
     made = (
@@ -41,14 +55,12 @@ def new_authority(key: str) -> str:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACK)
         .not_valid_after(now + _YEARS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
-        .add_extension(_signs_certificates(), critical=True)
-        .add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(owner.public_key()), critical=False
-        )
-        .sign(owner, hashes.SHA256())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
     )
-    return made.public_bytes(serialization.Encoding.PEM).decode().strip()
+    for extension, critical in extensions:
+        made = made.add_extension(extension, critical=critical)
+    signed = made.sign(owner, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM).decode().strip()
 
 
 def key_problem(text: str) -> str:
@@ -112,9 +124,20 @@ def misfit(chain: str, key: str, hosts: Sequence[str], now: datetime) -> str:
     return ""
 
 
-def _key(text: str) -> ec.EllipticCurvePrivateKey:
-    found: PrivateKeyTypes = serialization.load_pem_private_key(text.encode(), password=None)
-    return found  # type: ignore[return-value]
+def _key(text: str) -> PrivateKeyTypes:
+    return serialization.load_pem_private_key(text.encode(), password=None)
+
+
+def _owned(text: str) -> ec.EllipticCurvePrivateKey:
+    """A key that `new_key` made, or another of its kind.
+
+    Raises:
+        ValueError: It is of another.
+    """
+    found = _key(text)
+    if not isinstance(found, ec.EllipticCurvePrivateKey):
+        raise ValueError("it is no key of an elliptic curve")
+    return found
 
 
 def _chain(text: str) -> list[x509.Certificate]:

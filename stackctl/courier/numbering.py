@@ -22,17 +22,16 @@ def origin(tags: Mapping[str, str]) -> str:
 
 def number(made: sa.Engine) -> None:
     """Give experiments numbers that every database takes; each keeps the old one in a tag."""
-    tables = sa.MetaData()
-    # A database that is opened without MLflow does not ask for what refers to what.
-    tables.reflect(made, resolve_fks=False)
-    experiments = tables.tables["experiments"]
+    query = sa.text("SELECT experiment_id FROM experiments ORDER BY creation_time, experiment_id")
     with made.begin() as connection:
-        query = sa.select(experiments.c.experiment_id).order_by(
-            experiments.c.creation_time, experiments.c.experiment_id
-        )
         known = [int(number) for (number,) in connection.execute(query)]
         first = max((number for number in known if number <= _LARGEST), default=0) + 1
         large = [number for number in known if number > _LARGEST]
+        if not large:
+            return
+        tables = sa.MetaData()
+        # A database that is opened without MLflow does not ask for what refers to what.
+        tables.reflect(connection, resolve_fks=False)
         for new, old in enumerate(large, start=first):
             for table in tables.sorted_tables:
                 if "experiment_id" in table.c:

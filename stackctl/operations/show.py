@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stackctl.addresses import published
+from stackctl.addresses import server
 from stackctl.client.environment import tracking_uri
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
@@ -67,7 +67,7 @@ def brief(stack: Stack, runtime: Runtime | None) -> dict[str, str]:
         "name": manifest.name,
         "scenario": manifest.scenario,
         "state": state,
-        "ui": str(settings.address or published(settings, "port")),
+        "ui": str(server(settings)),
     }
 
 

@@ -8,6 +8,7 @@ It never prints a secret, and it takes none as an argument: inside a container i
 
 import base64
 import contextlib
+import functools
 import http.client
 import json
 import secrets
@@ -215,11 +216,8 @@ class RoundTrip:
         if self.login:
             pair = f"admin:{self.secret('admin_password')}".encode()
             request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), _Https(self.address, self._context())
-        )
         try:
-            with opener.open(request, timeout=_SECONDS) as answer:
+            with self._opener.open(request, timeout=_SECONDS) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             said = error.read(4000).decode("utf-8", "replace")
@@ -229,13 +227,18 @@ class RoundTrip:
             reason = getattr(error, "reason", None) or repr(error)
             raise RoundTripError(f"{method} {url}{self._as()}: {reason}") from error
 
-    def _context(self) -> ssl.SSLContext:
+    @functools.cached_property
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """Made once: to read the authorities of the machine takes as long as many requests."""
+        past_proxies = urllib.request.ProxyHandler({})
+        if not self.address.url.startswith("https:"):
+            return urllib.request.build_opener(past_proxies)
         context = ssl.create_default_context()
         if self.address.trusted:
             context.load_verify_locations(self.address.trusted)
             # It need not be an authority's.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        return context
+        return urllib.request.build_opener(past_proxies, _Https(self.address, context))
 
     def _as(self) -> str:
         return f" (Host: {self.address.host})" if self.address.host else ""

@@ -93,10 +93,6 @@ class ComposeRendering(Rendering):
             port=SERVICES[service].port,
         )
 
-    def listening(self, setting: str) -> str:
-        """The same port as the published one: HTTP/3 names it to clients."""
-        return f":{getattr(self.settings, setting)}"
-
     def inner(self, service: str) -> Url:
         """The service's name on the stack's network."""
         return by_name(service)
@@ -111,6 +107,8 @@ class ComposeRendering(Rendering):
             "use_networks": self.use_networks,
             "builds_image": self.builds_image,
             "health_at": _HEALTH,
+            # Where a container listens is nobody's business but its own.
+            "bound": "",
             "mlflow_program": _SERVER if self.ships_mlflow else "mlflow",
         }
 

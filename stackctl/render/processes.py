@@ -95,10 +95,6 @@ class ProcessRendering(Rendering):
             port=published or self.host.ports.get(service, 0),
         )
 
-    def listening(self, setting: str) -> str:
-        """The published address itself."""
-        return Url("http", self.settings.bind, getattr(self.settings, setting)).address
-
     def inner(self, service: str) -> Url:
         """Loopback, at the port that was chosen or is published."""
         if SERVICES[service].mlflow and not self.settings.ends_tls:
@@ -135,6 +131,7 @@ class ProcessRendering(Rendering):
             "plugin": self.use_plugin,
             "published_url": lambda setting: published(self.settings, setting),
             "health_at": Url("http", "127.0.0.1", self.host.ports.get("proxy", 0)).address,
+            "bound": self.settings.bind,
             "guard": _GUARD,
             # Found by env: bash passes by a Python that only capabilities let this user reach.
             "mlflow_program": f"env python3 -P -m {_EARLY}" if self.ships_mlflow else "mlflow",

