@@ -192,7 +192,7 @@ class People:
             if error.status in (400, 404, 409):
                 raise UserError(_said(error), hint="nothing was changed") from error
             raise MachineError(
-                redact(str(error), kept.values()), hint="see: stackctl logs"
+                redact(_plain(str(error)), kept.values()), hint="see: stackctl logs"
             ) from error
         return json.loads(answer) if answer.strip() else {}
 
@@ -210,6 +210,11 @@ def _named(roles: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 def _said(error: RoundTripError) -> str:
     """The server's own words."""
     try:
-        return str(json.loads(error.body)["message"]).rstrip(".")
+        return _plain(str(json.loads(error.body)["message"])).rstrip(".")
     except (ValueError, LookupError, TypeError):
         return f"the server knows no such request ({error.status}); is its MLflow older than 3.17?"
+
+
+def _plain(told: str) -> str:
+    """Without what a database adds: a statement and its values, such as a password's hash."""
+    return told.partition(" Error: ")[0].partition("[SQL")[0].strip()

@@ -220,7 +220,7 @@ class RoundTrip:
             with self._opener.open(request, timeout=_SECONDS) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
-            said = error.read(4000).decode("utf-8", "replace")
+            said = error.read(16000).decode("utf-8", "replace")
             told = f"{method} {url}{self._as()}: {error.code} {said[:400]}".replace("\n", " ")
             raise RoundTripError(told, error.code, said) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:

@@ -141,6 +141,7 @@ class Tls:
             done = user.run(*asked, *of)
             assert done.returncode == 2, done.stderr
             assert said in done.stderr
+            assert "password" not in done.stderr
             assert done.stdout == ""
         user.ok("users", "remove", "ada", *of)
         assert len(json.loads(user.ok("users", "list", "--json", *of))) == 1

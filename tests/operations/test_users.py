@@ -76,8 +76,13 @@ def test_what_can_be_granted_is_told(
     [
         (400, '{"error_code": "X", "message": "User (username=ada) already exists."}', 2,
          "User (username=ada) already exists;"),
+        (400, '{"message": "User (username=ada) already exists. Error: (psycopg2) key [SQL: INSERT'
+         " INTO users VALUES] [parameters: {'password_hash': 'scrypt:1$geheim'}]\"}", 2,
+         "User (username=ada) already exists;"),
         (404, "<h1>Not Found</h1>", 2, "is its MLflow older than 3.17?"),
         (403, '{"message": "no"}', 3, "GET x: 403"),
+        (500, "Error: (psycopg2) [SQL: INSERT] [parameters: {'password_hash': 'geheim'}]", 3,
+         "GET x: 500"),
         (0, "", 3, "GET x: 0"),
     ],
 )  # fmt: skip
@@ -86,11 +91,12 @@ def test_what_the_server_says_is_told(
     status: int, body: str, code: int, said: str,
 ) -> None:  # fmt: skip
     def refuses(*_: object) -> bytes:
-        raise RoundTripError(f"GET x: {status}", status, body)
+        raise RoundTripError(f"GET x: {status} {body}", status, body)
 
     monkeypatch.setattr(RoundTrip, "request", refuses)
-    with stage.refuses(code, said):
+    with stage.refuses(code, said) as refusal:
         people.all()
+    assert "geheim" not in str(refusal.value)
 
 
 def test_a_password_is_read_from_a_file_and_not_shown(
