@@ -73,11 +73,14 @@ class UnknownName(UserError):
 
 
 class BadSetting(UserError):
-    """A setting's value is refused."""
+    """A setting's value is refused; one that may be a secret is not told."""
 
-    def __init__(self, key: str, value: object, source: str, reason: str) -> None:
+    def __init__(
+        self, key: str, value: object, source: str, reason: str, *, hidden: bool = False
+    ) -> None:
         self.key = key
         shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:76]}…"
+        shown = "…" if hidden else shown
         super().__init__(f"setting {key}={shown} (from {source}): {reason}")
 
 

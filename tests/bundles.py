@@ -62,8 +62,22 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     ("tls=acme", "public_url=https://ml.example.org", "acme_email=ada@example.org",
      "acme_directory=https://ca.example.org/directory", "acme_root=/etc/ssl/c a.pem"),
     ("tls=elsewhere", "public_url=https://ml.example.org/mlflow",
-     "plain_http=yes-on-a-trusted-network"),
+     "plain_http=yes-on-a-trusted-network", "trusted_proxies=10.0.0.7,fd00::/64"),
+    ("auth=basic", "default_permission=NO_PERMISSIONS"),
+    ("workspaces=true",),
+    ("gateway=off", "log_level=warning", "pool_size=7", "pool_overflow=0"),
+    ("gateway=private", "server.args.x-frame-options=DE NY", "server.args.uvicorn-opts=--h11 'a b'",
+     "server.env.MLFLOW_X=it's $HOME", "server.env.OPENAI_API_KEY=secret:openai_key"),
 )  # fmt: skip
+
+
+# Whose stores have no workspaces.
+FILES = ("scenario-1", "scenario-3a")
+
+
+def fitting(name: str) -> list[tuple[str, ...]]:
+    """Those of the variants that a scenario can have."""
+    return [flags for flags in VARIANTS if flags != ("workspaces=true",) or name not in FILES]
 
 
 def host(home: str = "/home/ada/my stacks", stack: str = "x", data: str = "") -> Host:
@@ -192,7 +206,7 @@ def process_variants(name: str) -> list[tuple[tuple[str, ...], Bundle]]:
         (("MariaDB",), processes(name, components={"mysql": MARIADB})),
         (("as root",), processes(name, service_user="nobody")),
     ]
-    for flags in VARIANTS:
+    for flags in fitting(name):
         # SeaweedFS is not published beyond loopback, as scenario-4 does.
         minio = ("object_store=minio",) if flags[0].startswith("bind=") else ()
         found.append((flags, processes(name, *flags, *minio)))
@@ -203,7 +217,7 @@ def process_variants(name: str) -> list[tuple[tuple[str, ...], Bundle]]:
 def variants(name: str) -> list[tuple[tuple[str, ...], Bundle]]:
     """A scenario as it is, then with each of the settings that change its files."""
     plain = bundle(name)
-    changed = [(flags, bundle(name, *flags)) for flags in VARIANTS]
+    changed = [(flags, bundle(name, *flags)) for flags in fitting(name)]
     return [((), plain), *((f, b) for f, b in changed if texts(b) != texts(plain))]
 
 

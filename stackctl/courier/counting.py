@@ -23,6 +23,7 @@ COUNTED = {
     "mcp_servers": "SELECT count(*) FROM mcp_servers",
     "skills": "SELECT count(*) FROM skills",
     "uploaded_skill_versions": "SELECT count(*) FROM skill_versions WHERE source_type = 'mlflow'",
+    "workspaces": "SELECT count(*) FROM workspaces WHERE name <> 'default'",
     "webhooks": "SELECT count(*) FROM webhooks WHERE deleted_timestamp IS NULL",
 }
 # Where the table is called otherwise.

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from stackctl.stack import Home, Stack
 _MARK = "drill"
 # A rehearsal is for nobody else.
 _HERE = ("bind=127.0.0.1", "public_hosts=", "object_store_endpoint=", "public_url=", "tls=off",
-         "http_port=")  # fmt: skip
+         "http_port=", "trusted_proxies=")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,17 @@ def _scratch(
             "bucket of its own there",
             hint="deploy the scenario with another bucket, and restore into that stack",
         )
-    kept = kept_settings(archive, _HERE, as_it_was=as_it_was)
+    # Nor for what its servers are told in MLflow's words, which may need a secret of theirs.
+    told = settings.flat({"server": about["settings"].get("server", {})})
+    here = [*_HERE, *(f"{key}=" for key in told)]
+    kept = kept_settings(archive, here, as_it_was=as_it_was)
     found = scenarios.load(str(about["scenario"]), home.scenarios)
     stack = home.stack(f"{str(about['stack'])[:20]}-drill")
     _take_away(stack, progress)
     try:
         with ExitStack() as ports:
             # Until the services have them.
-            effective = _settings(kept, found, stack, runtime, ports)
+            effective = _settings(kept, found, stack, runtime, here, ports)
         data = stack.data(effective.settings.data)
         stack.folder.mkdir(parents=True)
         # A deploy that is killed may have made the folder, and not have come to note that.
@@ -117,10 +120,11 @@ def _settings(
     found: Scenario,
     stack: Stack,
     runtime: str,
+    here: Sequence[str],
     ports: ExitStack,
 ) -> Effective:
-    first = settings.resolve(found, flags=_HERE, kept=kept, environment={})
-    flags = [f"name={stack.name}", f"runtime={runtime}", *_HERE]
+    first = settings.resolve(found, flags=here, kept=kept, environment={})
+    flags = [f"name={stack.name}", f"runtime={runtime}", *here]
     for key in PORT_SETTINGS:
         if getattr(first.settings, key) is not None:
             port = ports.enter_context(reserve()).getsockname()[1]

@@ -53,6 +53,25 @@ def check_address_and_ports(deployment: Deployment, bundle: Bundle, observed: Ob
             raise PortTaken(setting, settings.bind, port, found.owner)
 
 
+def refuse_without_workspaces(name: str, counts: Mapping[str, int], target: Deployment) -> None:
+    """What has workspaces goes into a stack that has them: MLflow starts with no other (3.17.2).
+
+    Args:
+        name: Of what has them.
+        counts: What that holds.
+        target: Where it is to go.
+
+    Raises:
+        UserError: The target has none.
+    """
+    if (number := counts.get("workspaces", 0)) and not target.settings.workspaces:
+        raise UserError(
+            f"{name} has workspaces, {number} beside the default one, and MLflow does not start "
+            f"with them in stack {target.stack.name!r}",
+            hint="set workspaces=true for that, with --set; nothing was changed",
+        )
+
+
 def check_data_folder(data: Path, *, for_mlflow: bool = True) -> None:
     """The data folder can be written, or made, and, where it is to, MLflow understands its path.
 

@@ -21,7 +21,7 @@ from stackctl.operations.deploy import deploy_held
 from stackctl.operations.examination import Choice, examine, takes
 from stackctl.operations.held import Held, admit, held
 from stackctl.operations.origins import Origin
-from stackctl.operations.preflight import refuse_another_scenario
+from stackctl.operations.preflight import refuse_another_scenario, refuse_without_workspaces
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
 from stackctl.stack import Home
@@ -153,6 +153,7 @@ def _look(
         )
     told = examine(origin, target, choices)
     census = origin.look()
+    refuse_without_workspaces(origin.name, census.counts, target)
     told += [_CLOSED.format(what) for what in origin.closed(census)]
     told += _unserved(census, target)
     return census, origin.measure(note), told

@@ -21,6 +21,7 @@ from stackctl.operations import elsewhere, keys
 from stackctl.operations.backup import OF_THE_PLACE, backup_held
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.held import Held, held
+from stackctl.operations.preflight import refuse_without_workspaces
 from stackctl.operations.releases import refuse_older_mlflow
 from stackctl.progress import Meter, Progress
 from stackctl.proof import readiness
@@ -31,8 +32,8 @@ from stackctl.stores.base import Entry, unlike
 
 STATUS = "restoring"
 # What an archive says of these is of another machine: addresses, names, programs to run.
-_ASKED = ("bind", "public_hosts", "public_url", "tls", "http_port", "object_store_endpoint",
-          "images")  # fmt: skip
+_ASKED = ("bind", "public_hosts", "public_url", "tls", "http_port", "trusted_proxies",
+          "object_store_endpoint", "images", "server")  # fmt: skip
 _HOW_TO_READ = (
     "the keys are neither in it nor in this home; where another has them, back the stack up "
     "with --with-secrets"
@@ -181,6 +182,8 @@ def _refuse_another_kind(archive: Archive, deployment: Deployment) -> None:
                 f"it holds {what} of kind {about.get(what)!r}, and {scenario.name} has {kind!r}",
                 hint=f"restore it as {about.get('scenario')}, then: stackctl promote",
             )
+    most = {kind: count for kind, (_, count) in about["counts"].items()}
+    refuse_without_workspaces(f"archive {archive.path}", most, deployment)
     was = Manifest(name=str(about.get("stack")), scenario="", runtime="", owner="",
                    mlflow=str(about.get("mlflow", "")))  # fmt: skip
     refuse_older_mlflow(was, deployment.effective)

@@ -34,6 +34,7 @@ class ComposeRendering(Rendering):
     def bundle(self) -> Bundle:
         """The files, with `compose.yaml` as the one that names all others."""
         self.refuse_shared_login()
+        self.refuse_workspaces()
         self.render_image()
         rendered = [self.render_service(name) for name in self.services()]
         compose = self.text(

@@ -107,6 +107,28 @@ class Rendering(ABC):
                 f"{_LOGIN_BESIDE_RUNS} or newer",
             )
 
+    def refuse_workspaces(self) -> None:
+        """Files are kept without workspaces.
+
+        Raises:
+            BadSetting: They are asked for.
+        """
+        if self.settings.workspaces and not self.scenario.backend_kind.takes_rows:
+            raise BadSetting(
+                "workspaces", "true", self.effective.sources.get("workspaces", "default"),
+                f"MLflow has workspaces in databases, and {self.scenario.name} keeps files",
+            )  # fmt: skip
+
+    def uvicorn(self) -> str:
+        """What uvicorn is told by whoever starts it, as words."""
+        own = []
+        if self.settings.tls != "off":
+            # A proxy keeps a connection for a minute; one that was closed meanwhile loses a call.
+            own += ["--timeout-keep-alive", "75"]
+        if self.settings.log_level != "info":
+            own += ["--log-level", self.settings.log_level]
+        return self.settings.server.uvicorn(own)
+
     def services(self) -> list[str]:
         """The services that there will be, in the order in which they start."""
         return self.settings.services(self.scenario.services)
@@ -163,6 +185,7 @@ class Rendering(ABC):
                 artifacts_root=self.artifacts_root(),
                 inner=self.inner,
                 prefix=self.addresses.prefix,
+                uvicorn=self.uvicorn(),
                 proxied=self.proxied(),
                 published_by_proxy=self.published_by_proxy(),
                 secret=self.use_secret,

@@ -10,7 +10,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from stackctl import resources
 from stackctl.errors import UserError
-from stackctl.settings import dotenv_quoted
+from stackctl.settings import dotenv_quoted, variable
 
 # JSON leaves these as they are; YAML 1.1 folds them into a space, or refuses them, as TOML does.
 _BREAKS = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
@@ -60,6 +60,7 @@ def environment() -> Environment:
         "py": repr,
         "caddy": caddy_quoted,
         "dotenv": dotenv_quoted,
+        "variable": variable,
     }
     return templates
 

@@ -28,6 +28,12 @@ _CAUSES = {
         "the data was made by another major version of PostgreSQL; use that version"
     ),
     "No space left on device": "free some disk space, then deploy again",
+    "Cannot disable workspaces because": (
+        "set workspaces=true, or first move what is in other workspaces into the default one"
+    ),
+    "Error: No such option": "take that option out of server.args: this MLflow has none",
+    "Error: Invalid value for": "give that option of server.args a value that MLflow takes",
+    "does not take a value": "that option of server.args takes none: write true as its value",
 }
 
 # How pip and uv name what no index has.

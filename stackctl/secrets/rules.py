@@ -99,7 +99,11 @@ class Rule:
 _RULES: Mapping[str, Rule] = {
     "s3_access_key": Rule(lambda: random.token_hex(16), _access_key),
     "s3_secret_key": Rule(problem=_secret_key),
+    "postgres_password": Rule(),
+    "mysql_password": Rule(),
+    "mysql_root_password": Rule(),
     "admin_password": Rule(problem=_login),
+    "flask_secret_key": Rule(),
     "webhook_key": Rule(_fernet, _fernet_key),
     "gateway_passphrase": Rule(problem=_passphrase),
     "ca_key": Rule(lambda: _certificates().new_key(), _key_problem, lines=True),
@@ -112,9 +116,10 @@ _RULES: Mapping[str, Rule] = {
     "tls_certificate": Rule(problem=_chain_problem, lines=True, given=True),
     "tls_key": Rule(problem=_key_problem, lines=True, given=True),
 }
-_ANY = Rule()
+# One that a user's settings name.
+_ANOTHER = Rule(given=True)
 
 
 def rule(name: str) -> Rule:
     """What is known of the secret in a file, whether that is its own or one beside it."""
-    return _RULES.get(name.partition(".")[0], _ANY)
+    return _RULES.get(name.partition(".")[0], _ANOTHER)

@@ -11,6 +11,7 @@ from stackctl.settings.layers import (
     shown,
     stored,
     unlike,
+    variable,
 )
 from stackctl.settings.model import NAME_RULE, Settings, is_name, keys
 
@@ -30,4 +31,5 @@ __all__ = [
     "shown",
     "stored",
     "unlike",
+    "variable",
 ]

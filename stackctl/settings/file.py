@@ -18,7 +18,7 @@ from tomlkit.items import InlineTable
 
 from stackctl.errors import UserError
 from stackctl.settings.layers import flat
-from stackctl.settings.model import NAME_RULE, is_name
+from stackctl.settings.model import NAME_RULE, is_name, split
 
 SETTINGS_FILE = "stackctl.toml"
 _STACKS, _SCENARIO = "stacks", "scenario"
@@ -97,24 +97,28 @@ class SettingsFile:
         if table.get(_SCENARIO) != scenario:
             table[_SCENARIO] = scenario
         for key, value in values.items():
-            outer, dot, inner = key.partition(".")
-            place = table.setdefault(outer, tomlkit.inline_table()) if dot else table
-            place[inner if dot else key] = "" if value is None else value
+            (*outer, inner) = split(key)
+            place = table
+            for each in outer:
+                place = place.setdefault(each, tomlkit.inline_table())
+            place[inner] = "" if value is None else value
         self._keep_others(before, name)
 
     def take(self, name: str, key: str) -> bool:
         """Take a setting out, or with "" the whole table; whether it was there."""
         before = self.tables
         stacks = self._document.get(_STACKS, {})
-        outer, dot, inner = key.partition(".")
-        place = stacks.get(name, {}) if key else stacks
-        place = place.get(outer, {}) if dot else place
-        wanted = (inner if dot else key) or name
-        if wanted not in place:
+        (*tables, wanted) = split(key) if key else (name,)
+        places = [stacks.get(name, {}) if key else stacks]
+        for table in tables:
+            places.append(places[-1].get(table, {}))
+        if wanted not in places[-1]:
             return False
-        del place[wanted]
-        if dot and not place:
-            del stacks[name][outer]
+        del places[-1][wanted]
+        # Nor a table that is empty now.
+        for place, table in reversed(list(zip(places, tables, strict=False))):
+            if not place[table]:
+                del place[table]
         self._keep_others(before, name)
         return True
 

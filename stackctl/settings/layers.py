@@ -15,11 +15,14 @@ from pydantic import ValidationError
 
 from stackctl.errors import BadSetting, UnknownName, UserError
 from stackctl.scenario import Scenario
-from stackctl.settings.model import OWN_TLS, Settings, keys
+from stackctl.settings.model import OWN_TLS, Settings, keys, split
+from stackctl.settings.server import Refused
 from stackctl.urls import USUAL_PORTS, Url
 from stackctl.versions import DEFAULT_IMAGES
 
 PREFIX = "STACKCTL_"
+# The tables of MLflow's own variables and options.
+_VARIABLES, _ARGUMENTS = "server.env.", "server.args."
 # Variables of the program, not of a stack.
 PROGRAM_VARIABLES = (
     "STACKCTL_HOME", "STACKCTL_DEBUG", "STACKCTL_STACK", "STACKCTL_TESTING_KEEP", "STACKCTL_CLIENT",
@@ -93,7 +96,7 @@ def resolve(
     below = [(flat(scenario.settings), f"scenario {scenario.name}"), (flat(kept[0]), kept[1]),
              (_dotenv(dotenv), f"{dotenv}")]  # fmt: skip
     above = [
-        *(({key: value}, f"environment {PREFIX}{key.upper().replace('.', '__')}")
+        *(({key: value}, f"environment {variable(key)}")
           for key, value in surroundings.items()),
         (pairs(flags), given_by),
     ]  # fmt: skip
@@ -182,8 +185,8 @@ def pairs(flags: Sequence[str]) -> dict[str, str]:
 
 
 def _check_known(key: str, source: str) -> None:
-    table, dot, _ = key.partition(".")
-    if key not in keys() and not (dot and f"{table}." in keys()):
+    (*table, name) = split(key)
+    if key not in keys() and not (table and name):
         known = [f"{k}KEY" if k.endswith(".") else k for k in keys()]
         raise UnknownName("setting", key, known, source)
 
@@ -193,7 +196,7 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            found |= {f"{key}.{inner}": v for inner, v in value.items()}
+            found |= {f"{key}.{inner}": v for inner, v in flat(value).items()}
         else:
             found[key] = value
     return found
@@ -202,17 +205,34 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
 def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for key, value in values.items():
-        table, dot, inner = key.partition(".")
-        if dot:
-            nested.setdefault(table, {})[inner] = value
-        else:
-            nested[key] = value
+        (*tables, name) = split(key)
+        place = nested
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[name] = value
     return nested
+
+
+def variable(key: str) -> str:
+    """The environment variable of a setting; names of MLflow's own variables stay as they are."""
+    (*tables, name) = split(key)
+    own = name if f"{'.'.join(tables)}." == _VARIABLES else name.upper().replace("-", "_")
+    return PREFIX + "__".join([*(table.upper() for table in tables), own])
+
+
+def _key(variable: str) -> str:
+    name = variable.removeprefix(PREFIX)
+    lower = name.lower().replace("__", ".")
+    if lower.startswith(_VARIABLES):
+        return _VARIABLES + name[len(_VARIABLES) + _VARIABLES.count(".") :]
+    if lower.startswith(_ARGUMENTS):
+        return _ARGUMENTS + lower.removeprefix(_ARGUMENTS).replace("_", "-")
+    return lower
 
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:
     return {
-        name.removeprefix(PREFIX).lower().replace("__", "."): value
+        _key(name): value
         for name, value in sorted(environment.items())
         if name.startswith(PREFIX)
         and name not in PROGRAM_VARIABLES
@@ -249,6 +269,11 @@ def _bad_setting(
     # What concerns several settings has no place; its reason begins with the first of them.
     place = first["loc"] or (reason.partition("=")[0],)
     key = ".".join(str(part) for part in place if isinstance(part, str))
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, Refused):
+        key = f"{key}.{cause.name}"
+        return BadSetting(key, values.get(key), sources.get(key, "default"), reason,
+                          hidden=cause.hidden)  # fmt: skip
     if key not in values:
         key = str(place[0])
     inner = [k for k in values if k.startswith(f"{key}.")]

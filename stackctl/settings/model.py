@@ -6,7 +6,7 @@
 import re
 from collections.abc import Collection
 from functools import cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from stackctl.services import PORT_SETTINGS, SERVICES
+from stackctl.settings.server import Server
 from stackctl.urls import Url
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW, OLDEST_MLFLOW, older
 
@@ -76,6 +77,9 @@ def _public_host(value: str) -> str:
     return f"{name}:{int(found['port'])}" if found["port"] else name
 
 
+OptionalCount = Annotated[
+    Annotated[int, Field(ge=0, le=1000)] | None, BeforeValidator(_none_if_empty)
+]
 OptionalPort = Annotated[Port | None, BeforeValidator(_none_if_empty)]
 
 
@@ -123,8 +127,17 @@ class Settings(BaseModel):
     plain_http: Literal["no", "yes-on-a-trusted-network"] = Field(
         "no", description="ports beyond loopback may be published without TLS"
     )
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        (),
+        description="addresses or networks of the proxies of `tls=elsewhere`, whose word is taken "
+        "for who calls and how; where only this machine reaches the stack, any",
+    )
     auth: Literal["none", "basic"] = Field(
         "none", description="`basic`: MLflow's own users and passwords, with one user `admin`"
+    )
+    default_permission: Literal["READ", "USE", "EDIT", "MANAGE", "NO_PERMISSIONS"] = Field(
+        "READ",
+        description="what a user may do with what nobody granted them, where `auth=basic`",
     )
     public_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
         (),
@@ -154,6 +167,28 @@ class Settings(BaseModel):
         False,
         description="MLflow's server-side jobs (scorers, evaluations); costs 1.5 GB and a start "
         "that is twice as long",
+    )
+    workspaces: bool = Field(
+        False,
+        description="MLflow's workspaces: experiments and models in compartments, in one server",
+    )
+    gateway: Literal["on", "off", "private"] = Field(
+        "on",
+        description="MLflow's AI gateway: `private`: also to models in private networks",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what the MLflow servers log, and what is worse"
+    )
+    pool_size: OptionalCount = Field(
+        None, description="connections to the database that each worker keeps; SQLAlchemy's 5"
+    )
+    pool_overflow: OptionalCount = Field(
+        None, description="connections beyond `pool_size` that a worker opens; SQLAlchemy's 10"
+    )
+    server: Server = Field(
+        Server(),
+        description="what the MLflow servers are told in MLflow's words: `server.args.NAME=…`, "
+        "`server.env.NAME=…`, and for a secret `server.env.NAME=secret:NAME`",
     )
     image_flavor: Literal["slim", "user", "conda"] = Field(
         "slim", description="which Dockerfile builds the tracking server's image"
@@ -260,6 +295,32 @@ class Settings(BaseModel):
                              f"{url.host} is none; tls=internal needs nobody else")  # fmt: skip
         return self
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _trusted_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError(f"{each!r} is no IP address or network, as 10.0.0.7 or "
+                                 "10.0.0.0/24 is") from None  # fmt: skip
+        return value
+
+    @model_validator(mode="after")
+    def _who_is_trusted(self) -> "Settings":
+        if self.trusted_proxies and self.tls != "elsewhere":
+            raise ValueError(
+                f"trusted_proxies={','.join(self.trusted_proxies)} are those of tls=elsewhere, and "
+                f"this is tls={self.tls}"
+            )
+        beyond = not ip_address(self.bind).is_loopback
+        if self.tls == "elsewhere" and beyond and not self.trusted_proxies:
+            raise ValueError(
+                f"tls=elsewhere with bind={self.bind}: whoever calls could say that it is the "
+                "proxy; name that, with --set trusted_proxies=ADDRESS"
+            )
+        return self
+
     @field_validator("public_hosts")
     @classmethod
     def _public_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -338,10 +399,26 @@ class Settings(BaseModel):
         return value
 
 
+def _tables(model: type[BaseModel], within: str = "") -> list[str]:
+    found = []
+    for key, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += _tables(kind, f"{within}{key}.")
+        else:
+            found.append(f"{within}{key}." if kind == dict[str, str] else f"{within}{key}")
+    return found
+
+
 @cache
 def keys() -> list[str]:
     """Every setting's key; a trailing `.` marks a table."""
-    return [
-        f"{key}." if field.annotation == dict[str, str] else key
-        for key, field in Settings.model_fields.items()
-    ]
+    return _tables(Settings)
+
+
+def split(key: str) -> tuple[str, ...]:
+    """A key as the names of the tables that lead to it, and its own, which may hold a dot."""
+    for table in keys():
+        if table.endswith(".") and key.startswith(table):
+            return (*table.rstrip(".").split("."), key.removeprefix(table))
+    return (key,)

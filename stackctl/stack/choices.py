@@ -107,8 +107,8 @@ def to_save(stack: Stack, scenario: Scenario, wanted: Effective) -> dict[str, An
         return chosen(scenario, values)
     there = table.settings if table else {}
     flat = settings.flat(values)
-    return {key: flat[key] for key in sorted(wanted.said)
-            if key not in there or settings.shown(there[key]) != settings.shown(flat[key])
+    return {key: flat.get(key) for key in sorted(wanted.said)
+            if key not in there or settings.shown(there[key]) != settings.shown(flat.get(key))
             }  # fmt: skip
 
 

@@ -23,7 +23,8 @@ def test_every_setting_is_shown_with_where_it_came_from(
     answer = stackctl("config", *words, "--json")
     assert (answer.code, answer.err) == (0, "")
     shown = as_json(answer.out)
-    assert {key.partition(".")[0] for key in shown} == set(Settings.model_fields) - {"memory"}
+    tables = {"memory", "server"}
+    assert {key.partition(".")[0] for key in shown} == set(Settings.model_fields) - tables
     assert {
         key: (v["value"], v["source"]) for key, v in shown.items() if v["source"] != "default"
     } == {

@@ -61,11 +61,14 @@ def deployed(
 
     The class names its `scenario`, or is parametrised with several, and in `settings` more words
     of the deploy; where it says nothing, the server has one worker, and starts in half the time.
+    In `given` it has secrets that those name.
     """
     scenario = getattr(request, "param", None) or request.cls.scenario
     equipped = user.having(machine.equipment(scenario))
     more = getattr(request.cls, "settings", ONE_WORKER)
     deployed = Deployed(equipped, tuple(words(scenario, stack_name(), *more)))
+    for secret, value in getattr(request.cls, "given", {}).items():
+        deployed.stack.secrets.take(secret, value)
     deployed.deploy()
     equipped.client("write", deployed.name)
     return deployed

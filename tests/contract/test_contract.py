@@ -203,8 +203,11 @@ class TestEmbedded(EveryScenario):
 
 class TestEmbeddedWholeLife(WholeLife):
     runtime = "embedded"
-    # In tests/embedded/test_data.py another stack has it all.
-    rarely = ("test_a_stack_that_was_lost_comes_back",)
+    # In tests/embedded/test_data.py another stack has it all, and lessons are in tests/examples/.
+    rarely = (
+        "test_a_stack_that_was_lost_comes_back",
+        "test_a_lesson_and_a_smoke_leave_what_they_say",
+    )
     scenarios = tuple(scenarios.names())
     always = ("scenario-5",)
 

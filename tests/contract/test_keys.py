@@ -245,6 +245,7 @@ class TestEmbedded(Keys):
 class TestDocker(Keys):
     runtime = "docker"
     rarely = (
+        "test_rotated_keys_open_and_the_old_ones_do_not",
         "test_another_stack_of_the_home_reads_what_it_is_given",
         "test_another_home_needs_the_keys_and_is_told",
     )

@@ -17,6 +17,7 @@ import docker
 import pytest
 
 from stackctl.versions import DEFAULT_IMAGES
+from tests.contract import own_words
 from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
 from tests.docker.machine import DockerMachine
 from tests.engine.inside import run_inside
@@ -196,10 +197,11 @@ class TestProxy:
 
 
 class TestServer:
-    """One stack of scenario-3b."""
+    """One stack of scenario-3b, whose server is told more in MLflow's words."""
 
     scenario = "scenario-3b"
-    settings = ONE_WORKER
+    given = own_words.GIVEN
+    settings = (*ONE_WORKER, *own_words.SETTINGS)
 
     def test_image_is_small_and_installs_nothing_at_start(
         self, machine: DockerMachine, daemon: docker.DockerClient, deployed: Deployed
@@ -213,6 +215,15 @@ class TestServer:
         modules = "uvloop, httptools, psycopg2, pymysql, boto3, flask_wtf, mlflow"
         code, output = run_inside(machine.host, container, "python3", "-c", f"import {modules}")
         assert code == 0, output
+
+    def test_the_server_is_told_in_its_own_words(
+        self, machine: DockerMachine, deployed: Deployed
+    ) -> None:
+        container = machine.containers(deployed.name)["tracking"]
+        script = "cat /proc/[0-9]*/environ"
+        code, output = run_inside(machine.host, container, "bash", "-c", script)
+        assert code == 0, output
+        own_words.assert_told(deployed, machine, output.split("\0"))
 
     @pytest.mark.matrix
     def test_setting_that_is_not_repeated_stays(self, deployed: Deployed) -> None:

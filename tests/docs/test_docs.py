@@ -16,6 +16,7 @@ import yaml
 
 from stackctl.errors import LEFT_OUT, MachineError, StackctlError, Undone, UserError
 from stackctl.settings import Settings, layers
+from stackctl.settings.server import Server
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW
 from tests.bundles import bundle
 from tests.docs.pages import (
@@ -62,7 +63,7 @@ def errors() -> list[type[StackctlError]]:
 
 def default_of(key: str) -> str:
     value = Settings.model_fields[key].default
-    if value in ("", None, (), {}):
+    if value in ("", None, (), {}, Server()):
         return "—"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -74,7 +75,8 @@ def test_every_setting_is_documented_with_its_default(key: str) -> None:
     _, default, variable, told, example = found[0]
     assert default == default_of(key)
     name = f"{layers.PREFIX}{key.upper()}"
-    table = {"images": f"{name}__COMPONENT", "memory": f"{name}__SERVICE"}
+    table = {"images": f"{name}__COMPONENT", "memory": f"{name}__SERVICE",
+             "server": f"{name}__ENV__NAME"}  # fmt: skip
     assert variable == f"`{table.get(key, name)}`"
     assert told
     words = shlex.split(example.strip("`"))

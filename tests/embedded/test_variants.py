@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stackctl.versions import MLFLOW
+from tests.contract import own_words
 from tests.contract.driving import ONE_WORKER, Deployed, User, words
 from tests.embedded.machine import EmbeddedMachine
 from tests.images.recipes import RECIPES
@@ -77,7 +78,8 @@ class TestSettings:
     """One stack of scenario-2, with a setting that is of use here and another that is not."""
 
     scenario = "scenario-2"
-    settings = ("--set", "bind=::1", *ONE_WORKER)
+    given = own_words.GIVEN
+    settings = ("--set", "bind=::1", *ONE_WORKER, *own_words.SETTINGS)
 
     @pytest.mark.matrix
     def test_other_loopback_address_is_used(
@@ -87,6 +89,13 @@ class TestSettings:
         address = f"http://[::1]:{deployed.words[5]}/version"
         with urllib.request.urlopen(address, timeout=20) as answer:
             assert answer.read() == MLFLOW.encode()
+
+    def test_the_server_is_told_in_its_own_words(
+        self, deployed: Deployed, machine: EmbeddedMachine
+    ) -> None:
+        processes = machine.processes(deployed.stack)
+        told = [f"{name}={value}" for p in processes for name, value in p.environ().items()]
+        own_words.assert_told(deployed, machine, told)
 
     def test_setting_that_only_containers_have_is_told(
         self, deployed: Deployed, machine: EmbeddedMachine

@@ -476,3 +476,12 @@ def test_a_stack_that_is_of_no_use_is_not_called_deployed(stage: Stage) -> None:
     with pytest.raises(NotReady, match="the database refused the password"):
         deploy(replace(x), progress=stage.progress, timeout=1)
     assert stage.machine.done == []
+
+
+def test_a_secret_that_a_setting_names_is_there_before_anything_begins(stage: Stage) -> None:
+    flags = ("name=x", "server.env.HF_TOKEN=secret:hf_token")
+    with stage.refuses(2, "/.secrets/x/hf_token: is missing; put the value there"):
+        stage.deploy("scenario-3b", *flags)
+    stage.home.stack("x").secrets.take("hf_token", "hf-0123456789")
+    stage.deploy("scenario-3b", *flags)
+    assert "hf_token" in stage.manifest("x").secrets

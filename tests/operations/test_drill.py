@@ -56,6 +56,20 @@ def test_the_scratch_stack_is_for_this_machine_alone(stage: Stage) -> None:
     assert not ports & {x.settings.port, x.settings.artifacts_port}
 
 
+def test_what_servers_are_told_in_their_own_words_is_left_out(stage: Stage) -> None:
+    """A secret that they need is not in every home that has the archive."""
+    stage.home.stack("x").secrets.take("hf_token", "hf-0123456789")
+    x = stage.deployed("scenario-3b", "name=x", "server.env.HF_TOKEN=secret:hf_token",
+                       "server.args.x-frame-options=DENY", runs=1)  # fmt: skip
+    path = stage.archived(x)
+    x.secrets.forget("hf_token")
+    with stage.dies("load database"):
+        rehearse(stage, path)
+    drilled = stage.recorded("x-drill").settings.server
+    assert (drilled.args, drilled.env) == ({}, {})
+    assert rehearse(stage, path).members == 1
+
+
 @pytest.mark.parametrize(
     ("moment", "at"),
     [

@@ -36,6 +36,15 @@ def whole(stage: Stage, name: str = "y") -> bool:
     )  # fmt: skip
 
 
+def test_workspaces_need_a_stack_that_has_them(stage: Stage, origin: StackOrigin) -> None:
+    """MLflow would not start with them, after everything was copied."""
+    stage.database("x").tables["workspaces"] = ["team", "other"]
+    with stage.refuses(2, "has workspaces, 2 beside the default one", "set workspaces=true"):
+        into(stage, origin, "scenario-5", "name=y")
+    into(stage, origin, "scenario-5", "name=y", "workspaces=true")
+    assert stage.database("y").tables["workspaces"] == ["team", "other"]
+
+
 # What goes well.
 
 

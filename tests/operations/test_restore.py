@@ -223,6 +223,29 @@ def test_settings_that_name_places_are_taken_when_somebody_says_so(
             assert (each.data, each.auth, each.workers) == ("", "basic", 3)
 
 
+def test_what_servers_are_told_in_their_own_words_is_asked_for(stage: Stage, archive: Path) -> None:
+    """A variable can name a program."""
+    with Archive(archive) as found:
+        found.manifest["settings"]["server"] = {
+            "args": {"x-frame-options": "DENY"}, "env": {"LD_PRELOAD": "/theirs.so"}
+        }  # fmt: skip
+        with stage.refuses(2, "server.args.x-frame-options=DENY, server.env.LD_PRELOAD=/theirs.so"):
+            destination(found, stage.home, "y", ())
+        said = ["server.args.x-frame-options=DENY", "server.env.LD_PRELOAD="]
+        chosen = destination(found, stage.home, "y", said).settings.server
+        assert (chosen.args, chosen.env) == ({"x-frame-options": "DENY"}, {})
+
+
+def test_workspaces_need_a_stack_that_has_them(stage: Stage) -> None:
+    x = stage.deployed("scenario-3b", "name=x", "workspaces=true", runs=1)
+    stage.database("x").tables["workspaces"] = ["team"]
+    path = stage.archived(x)
+    with stage.refuses(2, "has workspaces, 1 beside the default one", "set workspaces=true"):
+        into(stage, path, "y", PORT, "workspaces=false")
+    into(stage, path, "z", PORT)
+    assert stage.database("z").tables["workspaces"] == ["team"]
+
+
 def test_settings_for_a_stack_that_is_there_are_refused(stage: Stage, archive: Path) -> None:
     with stage.refuses(2, "stack 'x' is there, and a restore keeps its settings"):
         into(stage, archive, "x", PORT)

@@ -32,9 +32,17 @@ def test_nothing_leaves_the_machine_in_clear_unless_somebody_says_so(
     assert stage.manifest("x").settings["bind"] == bind
 
 
-@pytest.mark.parametrize("tls", ["internal", "elsewhere"])
-def test_with_https_it_may(stage: Stage, tls: str) -> None:
-    stage.deployed("scenario-5", "name=x", "bind=0.0.0.0", "auth=basic", NAMED, f"tls={tls}")
+@pytest.mark.parametrize(
+    "tls", [("tls=internal",), ("tls=elsewhere", "trusted_proxies=10.0.0.7,10.1.0.0/24")]
+)
+def test_with_https_it_may(stage: Stage, tls: tuple[str, ...]) -> None:
+    stage.deployed("scenario-5", "name=x", "bind=0.0.0.0", "auth=basic", NAMED, *tls)
+
+
+def test_a_proxy_beyond_the_machine_is_named(stage: Stage) -> None:
+    """Else whoever calls could say to be one."""
+    with stage.refuses(2, "bind=0.0.0.0: whoever calls could say that it is the proxy"):
+        stage.deployed("scenario-5", "bind=0.0.0.0", "auth=basic", NAMED, "tls=elsewhere")
 
 
 @pytest.mark.parametrize(

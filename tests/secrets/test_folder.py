@@ -374,10 +374,10 @@ def test_delete_takes_the_stacks_secrets_and_no_others(folder: SecretFolder) -> 
 
 
 def test_forget_takes_one_secret_and_then_the_empty_folders(folder: SecretFolder) -> None:
-    folder.ensure(["a_one", "b_two"])
-    folder.forget("a_one")
-    assert tree(folder.path) == ["b_two"]
-    folder.forget("b_two")
+    folder.ensure(["mysql_password", "s3_secret_key"])
+    folder.forget("mysql_password")
+    assert tree(folder.path) == ["s3_secret_key"]
+    folder.forget("s3_secret_key")
     assert not folder.path.parent.exists()
 
 

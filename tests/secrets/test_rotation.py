@@ -83,11 +83,11 @@ def dies_at(line: int, act: Callable[[], None]) -> bool:
 @pytest.fixture
 def folder(tmp_path: Path) -> SecretFolder:
     made = SecretFolder(tmp_path / ".secrets" / "one")
-    made.ensure([*PAIR, "other"])
+    made.ensure([*PAIR, "mysql_password"])
     return made
 
 
-@pytest.mark.parametrize("names", [PAIR, ("other",)])
+@pytest.mark.parametrize("names", [PAIR, ("mysql_password",)])
 def test_no_death_locks_out_and_the_next_call_ends_it(
     folder: SecretFolder, tmp_path: Path, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,10 +118,13 @@ def test_no_death_locks_out_and_the_next_call_ends_it(
 
 
 def test_both_values_are_closed_to_others_and_redacted(folder: SecretFolder) -> None:
-    files = Handover(folder, ("other",))
+    files = Handover(folder, ("mysql_password",))
     files.begin()
     files.take_over()
-    kept = {name: (folder.path / name).read_text() for name in ("other", "other.previous")}
+    kept = {
+        name: (folder.path / name).read_text()
+        for name in ("mysql_password", "mysql_password.previous")
+    }
     assert {(folder.path / name).stat().st_mode & 0o777 for name in kept} == {0o600}
     assert len(set(kept.values())) == 2
     assert set(kept.values()) <= set(folder.values())

@@ -18,6 +18,8 @@ Description = dict[str, Any]
 
 # A service that ended this often during one deploy will not come up by itself.
 _DEATHS = 2
+# The same for one that lives long enough to be taken for started, each time.
+_STARTS = 4
 _GRACE_SECONDS = 60.0
 # What supervisord says -> what `ServiceState` says.
 _STATES: dict[str, State] = {
@@ -112,6 +114,8 @@ def is_hopeless(state: ServiceState, starts: int) -> bool:
     """A service will not come up by itself, after so many starts."""
     if state.state == "exited":
         return state.exit_code != 0
+    if state.health != "healthy" and starts > _STARTS:
+        return True
     return state.state == "dead" or (state.state == "restarting" and starts >= _DEATHS)
 
 

@@ -92,7 +92,10 @@ def test_a_service_is_what_supervisord_its_guard_and_its_probe_tell(
         (ServiceState("x", "restarting"), 3, True),
         (ServiceState("x", "exited", exit_code=1), 1, True),
         (ServiceState("x", "exited"), 1, False),
-        (ServiceState("x", "running", "unhealthy"), 9, False),
+        (ServiceState("x", "running", "unhealthy"), 4, False),
+        # Each time it lives long enough to be taken for started.
+        (ServiceState("x", "running", "starting"), 5, True),
+        (ServiceState("x", "running", "healthy"), 9, False),
     ],
 )
 def test_a_deploy_waits_only_for_what_may_still_come_up(
