@@ -25,6 +25,7 @@ from stackctl.cli import (
     remove,
     render,
     restore,
+    roles,
     scenarios,
     secrets,
     show,
@@ -67,6 +68,7 @@ app.command()(upgrade.upgrade)
 app.command()(doctor.doctor)
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(users.app, name="users")
+app.add_typer(roles.app, name="roles")
 app.command()(users.grant)
 app.command()(users.revoke)
 app.callback()(Global.callback)

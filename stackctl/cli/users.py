@@ -1,6 +1,9 @@
 """`stackctl users`, `grant` and `revoke`: who may do what on a stack with a login."""
 
 import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +13,7 @@ import typer
 from stackctl.cli.options import StackOption, recorded
 
 if TYPE_CHECKING:
+    from stackctl.operations.login_server import Grant, LoginServer
     from stackctl.operations.users import People
 
 app = typer.Typer(help="Make, list and remove users of a stack with a login.", no_args_is_help=True)
@@ -20,21 +24,37 @@ PasswordFile = Annotated[
     typer.Option("--password-file", metavar="FILE", help="read the password; one is made else"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="for programs")]
+Prompt = Annotated[bool, typer.Option("--prompt", help="ask for the password")]
+Permission = Annotated[
+    str, typer.Argument(metavar="PERMISSION", help="DENY, READ, USE, EDIT or MANAGE")
+]
 Thing = Annotated[str, typer.Argument(metavar="KIND", help="experiment or model")]
-Which = Annotated[str, typer.Argument(metavar="NAME", help="which")]
+Which = Annotated[str, typer.Argument(metavar="NAME", help="which; '*' is every one")]
+
+
+def login_server(stack: str | None) -> "LoginServer":
+    """That of a stack which runs."""
+    from stackctl.operations.login_server import LoginServer
+
+    return LoginServer(recorded(stack))
 
 
 def _people(stack: str | None) -> "People":
     from stackctl.operations.users import People
 
-    return People(recorded(stack))
+    return People(login_server(stack))
 
 
-def _password(file: Path | None) -> tuple[str, bool]:
+def _password(file: Path | None, *, prompt: bool) -> tuple[str, bool]:
     """The password, and whether it was made here."""
-    from stackctl.errors import MachineError
+    from stackctl.errors import MachineError, UserError
     from stackctl.operations.users import new_password
 
+    if prompt and file is not None:
+        raise UserError("--prompt and --password-file are both given", hint="leave one out")
+    if prompt:
+        asked = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+        return str(asked), False
     if file is None:
         return new_password(), True
     try:
@@ -73,21 +93,93 @@ def list_(stack: StackOption = None, as_json: Json = False) -> None:
 def add(
     user: UserName,
     admin: Annotated[bool, typer.Option("--admin", help="they may do everything")] = False,
+    role: Annotated[
+        list[str] | None, typer.Option("--role", metavar="ROLE", help="one that they have")
+    ] = None,
     password_file: PasswordFile = None,
+    prompt: Prompt = False,
     stack: StackOption = None,
 ) -> None:
     """Make a user, with a password that is shown once."""
-    people = _people(stack)
-    password, made = _password(password_file)
+    from stackctl.operations.roles import Roles
+    from stackctl.operations.users import People
+
+    server = login_server(stack)
+    people, roles = People(server), Roles(server)
+    for name in role or ():
+        roles.one(name)
+    password, made = _password(password_file, prompt=prompt)
     people.add(user, password, admin=admin)
     _tell(password, made=made)
+    for name in role or ():
+        roles.assign(name, user)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="a CSV file with the columns user, admin, roles")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="do it; else it is only shown")] = False,
+    passwords: Annotated[
+        Path | None,
+        typer.Option("--passwords", metavar="FILE", help="a new file for them; else printed"),
+    ] = None,
+    stack: StackOption = None,
+) -> None:
+    """Make many users, or give them roles; nothing is taken away."""
+    from stackctl.console import say
+    from stackctl.operations.enrolment import Enrolment, read
+    from stackctl.operations.roles import Roles
+    from stackctl.operations.users import People
+
+    wanted = read(file)
+    server = login_server(stack)
+    enrolment = Enrolment(People(server), Roles(server), wanted)
+    for change in enrolment.changes:
+        say(str(change))
+    if not enrolment.changes:
+        say("nothing to do: everybody is there, with these roles")
+        return
+    if not yes:
+        say("nothing was changed; to do it, add --yes")
+        return
+    with _written(passwords) as write:
+        for user, password in enrolment.carry_out():
+            write(f"{user},{password}")
+
+
+@contextmanager
+def _written(file: Path | None) -> Iterator[Callable[[str], None]]:
+    """Writes lines to a new file of the user alone, or prints them."""
+    from stackctl.errors import UserError
+
+    if file is None:
+        yield typer.echo
+        return
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UserError(f"{file} cannot be made: {error.strerror}",
+                        hint="name a file that is not there yet") from None  # fmt: skip
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+
+        def write(line: str) -> None:
+            print(line, file=out, flush=True)
+
+        yield write
 
 
 @app.command("passwd")
-def passwd(user: UserName, password_file: PasswordFile = None, stack: StackOption = None) -> None:
+def passwd(
+    user: UserName,
+    password_file: PasswordFile = None,
+    prompt: Prompt = False,
+    stack: StackOption = None,
+) -> None:
     """Give a user another password, which is shown once."""
     people = _people(stack)
-    password, made = _password(password_file)
+    password, made = _password(password_file, prompt=prompt)
     people.change(user, password)
     _tell(password, made=made)
 
@@ -105,24 +197,23 @@ def show(user: UserName, stack: StackOption = None, as_json: Json = False) -> No
     if as_json:
         typer.echo(json.dumps([asdict(grant) for grant in found], indent=2))
         return
+    print_grants(found)
+
+
+def print_grants(grants: "Sequence[Grant]") -> None:
+    """As a table."""
     from rich.table import Table
 
     from stackctl.console import out
 
     table = Table("permission", "on", "which", box=None, pad_edge=False)
-    for grant in found:
-        table.add_row(grant.permission, grant.kind, grant.id)
+    for grant in grants:
+        table.add_row(grant.permission, grant.kind, grant.name)
     out().print(table)
 
 
 def grant(
-    user: UserName,
-    permission: Annotated[
-        str, typer.Argument(metavar="PERMISSION", help="DENY, READ, USE, EDIT or MANAGE")
-    ],
-    thing: Thing,
-    which: Which,
-    stack: StackOption = None,
+    user: UserName, permission: Permission, thing: Thing, which: Which, stack: StackOption = None
 ) -> None:
     """Let a user do something with an experiment or a registered model."""
     _people(stack).grant(user, permission.upper(), thing, which)

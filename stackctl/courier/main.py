@@ -54,6 +54,10 @@ def _verb(name: str) -> tuple[bool, Verb]:
         from stackctl.courier import passwords
 
         return False, passwords.VERBS[name]
+    if name.startswith("accounts-"):
+        from stackctl.courier import accounts
+
+        return name == "accounts-in", accounts.VERBS[name]
     if name.startswith("keys-"):
         from stackctl.courier import keys
 

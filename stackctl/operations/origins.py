@@ -11,7 +11,7 @@ from stackctl.courier.misfit import Misfit
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError
 from stackctl.kinds import KEYS
-from stackctl.operations import keys
+from stackctl.operations import accounts, keys
 from stackctl.operations.held import held
 from stackctl.stack import Home, Stack
 from stackctl.stores import foreign, tree
@@ -59,6 +59,9 @@ class Origin(Protocol):
 
     def artifacts(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Its artifacts, by their paths below the artifact root."""
+
+    def accounts(self) -> accounts.Accounts | None:
+        """Who may log in, and what they may do; None where nobody has to."""
 
     def known_keys(self) -> keys.Known:
         """Those with which MLflow encrypted what is in it, as far as they are at hand."""
@@ -163,6 +166,10 @@ class StackOrigin:
             path = backend.artifact(entry.path)
             yield Entry(path, entry.size, entry.folder, entry.modified), content
 
+    def accounts(self) -> accounts.Accounts | None:
+        """Those of its login."""
+        return accounts.of(self.deployment)
+
     def known_keys(self) -> keys.Known:
         """Its own."""
         return keys.together(keys.own(self.deployment))
@@ -224,6 +231,10 @@ class ForeignOrigin:
         """Those that are on this machine."""
         yield from tree.opened(self._store.artifacts(note))
 
+    def accounts(self) -> accounts.Accounts | None:
+        """None that are known of: its login may be anywhere."""
+        return None
+
     def known_keys(self) -> keys.Known:
         """Those that this process was told, as its server was."""
         return keys.together(keys.of_environment())
@@ -244,6 +255,10 @@ class FilesOrigin(ForeignOrigin):
     def __init__(self, deployment: Deployment) -> None:
         super().__init__(foreign.Folder(deployment.data / "mlruns"))
         self.name, self._deployment = f"stack {deployment.stack.name!r}", deployment
+
+    def accounts(self) -> accounts.Accounts | None:
+        """Those of its login."""
+        return accounts.of(self._deployment)
 
     def is_stack(self, stack: Stack) -> bool:
         """One of that home and name."""

@@ -15,7 +15,8 @@ from stackctl import scenarios
 from stackctl.console import counts
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
-from stackctl.operations import keys
+from stackctl.operations import accounts, keys
+from stackctl.operations.accounts import Accounts
 from stackctl.operations.comparison import first_unequal
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.examination import Choice, examine, takes
@@ -91,7 +92,7 @@ def look(origin: Origin, target: Deployment, choices: Collection[Choice] = ()) -
     with origin.held():
         left: list[str] = []
         census, size, told = _look(origin, target, choices, left.append)
-        notes = [*told, *left]
+        notes = [*told, *accounts.left_behind(origin.accounts(), target), *left]
         there = admit(target, new=True, resumes=(STATUS,))
         keys.refuse_without(target)
         if there is not None and there.deployed_at and there.status != STATUS:
@@ -124,7 +125,8 @@ def promote(
     """
     with origin.held(), held(target, new=True, resumes=(STATUS,)) as door:
         census, size, told = _look(origin, target, choices, lambda _: None)
-        for line in told:
+        people = origin.accounts()
+        for line in [*told, *accounts.left_behind(people, target)]:
             progress(line)
         before = door.known
         keys.refuse_without(target)
@@ -135,9 +137,10 @@ def promote(
         there = None if resumed else _refuse_content(target)
         target.start(timeout, progress)
         _refuse_another_schema(origin, target, census, there or target.backend.census(target))
+        accounts.refuse_another_schema(people, target)
         notes: list[str] = []
         tables, artifacts = _fill(
-            origin, door, census, size, choices, timeout, meter, progress, notes
+            origin, door, census, people, size, choices, timeout, meter, progress, notes
         )
         return Promotion(dict(census.counts), size, tables, artifacts, tuple(notes))
 
@@ -185,6 +188,7 @@ def _fill(
     origin: Origin,
     door: Held,
     census: Census,
+    people: Accounts | None,
     size: int,
     choices: Collection[Choice],
     timeout: float,
@@ -204,6 +208,7 @@ def _fill(
     _compare_rows(sent, target)
     _compare_counts(census, target)
     _compare_artifacts(digests, target, meter)
+    notes += accounts.copy(people, target)
     _tell_elsewhere(target, notes)
     keys.take_over(target, origin.known_keys(), notes.append)
     target.start(timeout, progress)

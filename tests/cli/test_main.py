@@ -18,7 +18,7 @@ from tests.conftest import Call
 COMMANDS = [
     "scenarios", "render", "plan", "deploy", "show", "env", "open", "trust", "example",
     "smoke", "logs", "remove", "restore", "drill", "promote", "gc", "upgrade", "doctor", "grant",
-    "revoke", "config", "backup", "secrets", "users",
+    "revoke", "config", "backup", "secrets", "users", "roles",
 ]  # fmt: skip
 HEAVY = [
     "mlflow",

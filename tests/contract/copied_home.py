@@ -38,6 +38,8 @@ def calls(deployed: Deployed, archive: Path, store: Path) -> dict[str, list[list
     """Of each command that reaches a stack, the words by which it would reach this one."""
     name, deploy = deployed.name, list(deployed.words[1:])
     promotion = ["--to", deployed.scenario, "--name", name]
+    people = archive.with_name("people.csv")
+    people.write_text("user\nada\n")
     return {
         "plan": [deploy],
         "deploy": [deploy, [*deploy, "--set", "workers=3"], [*deploy, "--no-check"]],
@@ -49,6 +51,15 @@ def calls(deployed: Deployed, archive: Path, store: Path) -> dict[str, list[list
         "users passwd": [["ada", "--stack", name]],
         "users remove": [["ada", "--stack", name]],
         "users show": [["ada", "--stack", name]],
+        "users import": [[str(people), "--stack", name], [str(people), "--yes", "--stack", name]],
+        "roles list": [["--stack", name]],
+        "roles add": [["readers", "--stack", name]],
+        "roles remove": [["readers", "--stack", name]],
+        "roles show": [["readers", "--stack", name]],
+        "roles grant": [["readers", "READ", "experiment", "contract", "--stack", name]],
+        "roles revoke": [["readers", "experiment", "contract", "--stack", name]],
+        "roles assign": [["readers", "ada", "--stack", name]],
+        "roles unassign": [["readers", "ada", "--stack", name]],
         "grant": [["ada", "READ", "experiment", "contract", "--stack", name]],
         "revoke": [["ada", "experiment", "contract", "--stack", name]],
         "example": [["quickstart", name]],

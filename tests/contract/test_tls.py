@@ -143,8 +143,38 @@ class Tls:
             assert said in done.stderr
             assert "password" not in done.stderr
             assert done.stdout == ""
+        self.have_roles(deployed, site, entered)
         user.ok("users", "remove", "ada", *of)
         assert len(json.loads(user.ok("users", "list", "--json", *of))) == 1
+
+    def have_roles(self, deployed: Deployed, site: Site, ada: dict[str, str]) -> None:
+        """What ada may do with a role, and what several are given at once."""
+        user, of = deployed.user, ("--stack", deployed.name)
+        experiment = f"{PREFIX}/api/2.0/mlflow/experiments/get-by-name?experiment_name=contract"
+        user.ok("roles", "add", "outsiders", "--description", "see nothing", *of)
+        user.ok("roles", "grant", "outsiders", "DENY", "experiment", "*", *of)
+        user.ok("roles", "grant", "outsiders", "READ", "experiment", "contract", *of)
+        user.ok("roles", "grant", "outsiders", "DENY", "experiment", "contract", *of)
+        people = user.home / "people.csv"
+        people.write_text("user,admin,roles\nada,no,outsiders\neve,yes,outsiders\n")
+        done = user.run("users", "import", str(people), *of)
+        assert "nothing was changed; to do it, add --yes" in done.stderr
+        assert site.status(experiment, **ada) == 200
+        name, password = user.ok("users", "import", str(people), "--yes", *of).strip().split(",")
+        assert (name, site.status(experiment, **ada)) == ("eve", 403)
+        assert site.status(experiment, Authorization=basic("eve", password)) == 200
+        (role,) = json.loads(user.ok("roles", "list", "--json", *of))
+        assert role["users"] == ["ada", "eve"]
+        assert {(g["permission"], g["name"]) for g in role["grants"]} == {
+            ("DENY", "*"), ("DENY", "contract"),
+        }  # fmt: skip
+        user.ok("roles", "revoke", "outsiders", "experiment", "contract", *of)
+        user.ok("roles", "unassign", "outsiders", "ada", *of)
+        assert site.status(experiment, **ada) == 200
+        user.ok("roles", "remove", "outsiders", *of)
+        assert json.loads(user.ok("roles", "list", "--json", *of)) == []
+        user.ok("users", "remove", "eve", *of)
+        people.unlink()
 
     def test_a_killed_proxy_comes_back_and_nothing_acknowledged_is_lost(
         self, deployed: Deployed, machine: Machine

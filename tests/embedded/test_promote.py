@@ -1,10 +1,12 @@
 """Promote: from a laptop to a team's server, and back, with everything in it."""
 
+import base64
 import json
 import os
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,7 +44,7 @@ def tell(user: User, name: str) -> dict[str, Any]:
 
 class TestDatabase:
     scenario: ClassVar[str] = "scenario-3b"
-    settings: ClassVar = ONE_WORKER
+    settings: ClassVar = (*ONE_WORKER, "--set", "auth=basic")
 
     def test_everything_reaches_a_server_and_comes_back(
         self, deployed: Deployed, names: list[str]
@@ -52,10 +54,27 @@ class TestDatabase:
         written = tell(user, deployed.name)
         assert set(written) == {"experiments", "runs", "models", "registered", "traces"}
         assert all(len(found) > 1 for found in written.values()), written
-        assert "tables and" in promote(user, "scenario-5", server, deployed.name)
+        login, of = ("--set", "auth=basic"), ("--stack", deployed.name)
+        user.ok("roles", "add", "readers", *of)
+        user.ok("roles", "grant", "readers", "READ", "experiment", "*", *of)
+        password = user.ok("users", "add", "ada", "--role", "readers", *of).strip()
+        user.ok("grant", "ada", "EDIT", "experiment", "Default", *of)
+        told = promote(user, "scenario-5", server, deployed.name, *login)
+        assert "tables and" in told
+        assert "1 user came along with passwords, roles and permissions" in told
         assert tell(user, server) == written
-        promote(user, "scenario-2", back, server)
+        promote(user, "scenario-2", back, server, *login)
         assert tell(user, back) == written
+        for name in (server, back):
+            (role,) = json.loads(user.ok("roles", "list", "--json", "--stack", name))
+            assert (role["users"], len(role["grants"])) == (["ada"], 1)
+            assert json.loads(user.ok("users", "show", "ada", "--json", "--stack", name))
+            entered = urllib.request.Request(f"{user.show(name)['ui']}/api/2.0/mlflow/experiments/"
+                                             "get-by-name?experiment_name=Default")  # fmt: skip
+            token = base64.b64encode(f"ada:{password}".encode()).decode()
+            entered.add_header("Authorization", f"Basic {token}")
+            with urllib.request.urlopen(entered, timeout=60) as answer:
+                assert answer.status == 200
         # The source was only read.
         assert tell(user, deployed.name) == written
 

@@ -102,6 +102,8 @@ class Database:
         deleted: What clients deleted in MLflow.
         sealed: What MLflow has encrypted: of each kind, the name of each and the key that opens it.
             An API key that opens without any was encrypted with MLflow's default passphrase.
+        users: Those of MLflow's login beside its administrator, and what each may do.
+        login_revision: Of its tables.
     """
 
     tables: dict[str, list[str]] = field(default_factory=dict)
@@ -109,6 +111,8 @@ class Database:
     passwords: dict[str, str] = field(default_factory=dict)
     deleted: list[dict[str, object]] = field(default_factory=list)
     sealed: dict[str, dict[str, str]] = field(default_factory=dict)
+    users: dict[str, str] = field(default_factory=dict)
+    login_revision: str = "now"
 
 
 @dataclass

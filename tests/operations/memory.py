@@ -25,7 +25,15 @@ from stackctl.versions import older
 from tests.operations.machine import LABEL, Database, Machine, schema
 
 DUMP = "memory.json"
-_CHANGING = ("rows-in", "upgrade", "gc-delete", "password-change", "password-login", "keys-rewrap")
+_CHANGING = (
+    "rows-in",
+    "accounts-in",
+    "upgrade",
+    "gc-delete",
+    "password-change",
+    "password-login",
+    "keys-rewrap",
+)
 Pairs = Sequence[Sequence[str]]
 
 
@@ -247,6 +255,17 @@ class MemoryCourier:
         if self._held.passwords[name] not in (new, *old):
             raise MachineError("the database takes none of the passwords that stackctl knows")
         self._held.passwords[name] = new
+        return {}
+
+    def _accounts_look(self, _: bytes) -> dict[str, Any]:
+        return {"users": len(self._held.users), "revision": self._held.login_revision}
+
+    def _accounts_out(self, _: bytes) -> bytes:
+        return json.dumps(self._held.users).encode()
+
+    def _accounts_in(self, rows: bytes) -> dict[str, Any]:
+        self._machine.require_no_server(self._stack, "accounts are replaced")
+        self._held.users = json.loads(rows)
         return {}
 
     def _password_taken(self, _: bytes, values: list[str]) -> dict[str, Any]:

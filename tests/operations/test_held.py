@@ -98,6 +98,15 @@ COMMANDS: dict[str, list[str]] = {
     "users passwd": ["ada", "--stack", "x"],
     "users remove": ["ada", "--stack", "x"],
     "users show": ["ada", "--stack", "x"],
+    "users import": ["../people.csv", "--stack", "x"],
+    "roles list": ["--stack", "x"],
+    "roles add": ["readers", "--stack", "x"],
+    "roles remove": ["readers", "--stack", "x"],
+    "roles show": ["readers", "--stack", "x"],
+    "roles grant": ["readers", "READ", "experiment", "e", "--stack", "x"],
+    "roles revoke": ["readers", "experiment", "e", "--stack", "x"],
+    "roles assign": ["readers", "ada", "--stack", "x"],
+    "roles unassign": ["readers", "ada", "--stack", "x"],
     "grant": ["ada", "READ", "experiment", "e", "--stack", "x"],
     "revoke": ["ada", "experiment", "e", "--stack", "x"],
     "smoke": ["x"],
@@ -139,6 +148,15 @@ users add            -       copy    none    -       -       down    down    dow
 users passwd         -       copy    none    -       -       down    down    down    down      down      down      -
 users remove         -       copy    none    -       -       down    down    down    down      down      down      -
 users show           -       copy    none    -       -       down    down    down    down      down      down      -
+users import         -       copy    none    -       -       down    down    down    down      down      down      -
+roles list           -       copy    none    -       -       down    down    down    down      down      down      -
+roles add            -       copy    none    -       -       down    down    down    down      down      down      -
+roles remove         -       copy    none    -       -       down    down    down    down      down      down      -
+roles show           -       copy    none    -       -       down    down    down    down      down      down      -
+roles grant          -       copy    none    -       -       down    down    down    down      down      down      -
+roles revoke         -       copy    none    -       -       down    down    down    down      down      down      -
+roles assign         -       copy    none    -       -       down    down    down    down      down      down      -
+roles unassign       -       copy    none    -       -       down    down    down    down      down      down      -
 grant                -       copy    none    -       -       down    down    down    down      down      down      -
 revoke               -       copy    none    -       -       down    down    down    down      down      down      -
 smoke                -       copy    none    -       -       down    down    down    down      down      down      -
@@ -278,6 +296,7 @@ def test_what_the_door_says(
     theirs = stage.home.path.with_name("theirs")
     (theirs / "0").mkdir(parents=True)
     (theirs / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n")
+    stage.home.path.with_name("people.csv").write_text("user\nada\n")
     prepared(stage, stackctl, state)
     kept = stage.machine.keep()
     found = {}

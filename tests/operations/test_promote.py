@@ -45,6 +45,41 @@ def test_workspaces_need_a_stack_that_has_them(stage: Stage, origin: StackOrigin
     assert stage.database("y").tables["workspaces"] == ["team", "other"]
 
 
+LOGIN = ("name=y", "auth=basic")
+
+
+def test_accounts_come_along_where_both_have_a_login(stage: Stage) -> None:
+    origin = StackOrigin(stage.deployed("scenario-3b", "name=x", "auth=basic", runs=1))
+    stage.database("x").users = {"ada": "EDIT experiment 1", "eve": ""}
+    found = into(stage, origin, "scenario-5", *LOGIN)
+    assert stage.database("y").users == {"ada": "EDIT experiment 1", "eve": ""}
+    assert stage.database("x").users == stage.database("y").users
+    assert [note for note in found.notes if "came along" in note] == [
+        "2 users came along with passwords, roles and permissions; admin has the password of "
+        "stack 'y'"
+    ]
+
+
+def test_accounts_that_stay_behind_are_told(stage: Stage) -> None:
+    origin = StackOrigin(stage.deployed("scenario-3b", "name=x", "auth=basic", runs=1))
+    stage.database("x").users = {"ada": ""}
+    told = "1 user with roles and permissions stay behind: stack 'y' has no login"
+    target = destination(origin, stage.home, "scenario-5", ["name=y"])
+    assert any(told in note for note in look(origin, target).notes)
+    into(stage, origin, "scenario-5", "name=y")
+    assert any(told in line for line in stage.told)
+    assert not stage.database("y").users
+
+
+def test_accounts_of_another_schema_are_refused_before_anything_is_copied(stage: Stage) -> None:
+    origin = StackOrigin(stage.deployed("scenario-3b", "name=x", "auth=basic", runs=1))
+    stage.database("x").users = {"ada": ""}
+    stage.database("x").login_revision = "older"
+    stage.deployed("scenario-5", *LOGIN)
+    with stage.refuses(2, "the login of stack 'x' has the schema older, and that of 'y' now"):
+        into(stage, origin, "scenario-5", *LOGIN)
+
+
 # What goes well.
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stackctl.operations.login_server import LoginServer
 from stackctl.operations.users import People, new_password
 from stackctl.proof.roundtrip import RoundTrip, RoundTripError
 from stackctl.secrets.rules import rule
@@ -21,13 +22,13 @@ def people(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> People:
         raise AssertionError("the server is asked")
 
     monkeypatch.setattr(RoundTrip, "request", never)
-    return People(stage.deployed("scenario-5", "name=x", "auth=basic"))
+    return People(LoginServer(stage.deployed("scenario-5", "name=x", "auth=basic")))
 
 
 def test_a_stack_without_a_login_has_no_users(stage: Stage) -> None:
     x = stage.deployed("scenario-5", "name=x")
     with stage.refuses(2, "stack 'x' has no users: auth=none", "--set auth=basic"):
-        People(x)
+        LoginServer(x)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\nb", "x" * 256, " a", "a\0"])

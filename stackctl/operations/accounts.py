@@ -1,0 +1,79 @@
+"""Accounts of MLflow's own login on their way from a stack to another."""
+
+from dataclasses import dataclass
+
+from stackctl.deployment import Deployment
+from stackctl.errors import UserError
+
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Who may log in at a stack, and what they may do.
+
+    Attributes:
+        deployment: Which stack.
+        users: How many there are beside its administrator.
+        revision: The version of MLflow's tables for them.
+    """
+
+    deployment: Deployment
+    users: int
+    revision: str
+
+    @property
+    def told(self) -> str:
+        """How many, in words."""
+        return f"{self.users} user{'s' if self.users != 1 else ''}"
+
+
+def of(deployment: Deployment) -> Accounts | None:
+    """Those of a stack; None where nobody has to log in, or nobody but its administrator may."""
+    if deployment.settings.auth != "basic":
+        return None
+    found = deployment.ask("accounts-look")
+    return Accounts(deployment, found["users"], found["revision"]) if found["users"] else None
+
+
+def left_behind(accounts: Accounts | None, target: Deployment) -> list[str]:
+    """That they stay, where the target asks nobody to log in."""
+    if accounts is None or target.settings.auth == "basic":
+        return []
+    return [
+        f"{accounts.told} with roles and permissions stay behind: stack {target.stack.name!r} has "
+        "no login; to take them along, set auth=basic for it"
+    ]
+
+
+def refuse_another_schema(accounts: Accounts | None, target: Deployment) -> None:
+    """Their tables are the same on both sides.
+
+    Raises:
+        UserError: They are not.
+    """
+    if accounts is None or target.settings.auth != "basic":
+        return
+    there = target.ask("accounts-look")["revision"]
+    if there != accounts.revision:
+        raise UserError(
+            f"the login of stack {accounts.deployment.stack.name!r} has the schema "
+            f"{accounts.revision}, and that of {target.stack.name!r} {there}",
+            hint="first bring the older one to the newer's: stackctl upgrade; nothing was copied",
+        )
+
+
+def copy(accounts: Accounts | None, target: Deployment) -> list[str]:
+    """Have the target know them alone, and its own administrator; returns what was done."""
+    if accounts is None or target.settings.auth != "basic":
+        return []
+    origin = accounts.deployment
+    with origin.courier("accounts-out") as rows, target.courier("accounts-in") as taken:
+        while chunk := rows.stdout.read(_CHUNK):
+            taken.stdin.write(chunk)
+        taken.stdin.close()
+        taken.stdout.read()
+    return [
+        f"{accounts.told} came along with passwords, roles and permissions; admin has the password "
+        f"of stack {target.stack.name!r}"
+    ]
