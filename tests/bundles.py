@@ -237,7 +237,7 @@ def readable(of: Bundle) -> str:
     parts = [
         f"# ==== {name} ({mode:04o})\n{text}"
         for name, (text, mode) in of.files.items()
-        if not name.endswith((".lock", "mlflow_server.py"))
+        if not name.endswith((".lock", "mlflow_server.py", "mlflow_login.py"))
     ]
     text = re.sub(r"stackctl-mlflow:[0-9.]+-[0-9a-f]{12}", "stackctl-mlflow:TAG", "\n".join(parts))
     return re.sub(r'(\bdigest(?::| =) )"[0-9a-f]{16}"', r'\1"DIGEST"', text)

@@ -11,6 +11,7 @@ import gc
 import json
 import multiprocessing
 import os
+import runpy
 import signal
 import sys
 from pathlib import Path
@@ -32,6 +33,8 @@ from mlflow.cli import cli
 
 if "basic-auth" in sys.argv:
     import mlflow.server.auth
+
+    runpy.run_path(str(Path(__file__).with_name("mlflow_login.py")))["quicken"](mlflow.server.auth)
 
 # MLflow reads them while it is imported (3.17.2), which is before its options set them here.
 IMPORTED_WITH = {

@@ -492,11 +492,12 @@ def test_hadolint_accepts_the_dockerfile(flavor: str, tmp_path: Path) -> None:
 
 def test_rendered_python_compiles(tmp_path: Path) -> None:
     for number, store in enumerate(("seaweedfs", "external")):
-        folder = written(bundle("scenario-5", f"object_store={store}"), tmp_path / str(number))
+        found = bundle("scenario-5", f"object_store={store}", "auth=basic")
+        folder = written(found, tmp_path / str(number))
         for path in [*folder.rglob("*.py")]:
             py_compile.compile(str(path), doraise=True)
-        found = sorted(path.name for path in folder.rglob("*.py"))
-        assert found == ["bucket.py", "mlflow_server.py", "proxied_s3.py"]
+        names = sorted(path.name for path in folder.rglob("*.py"))
+        assert names == ["bucket.py", "mlflow_login.py", "mlflow_server.py", "proxied_s3.py"]
 
 
 # Another installation.

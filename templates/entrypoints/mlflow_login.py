@@ -1,0 +1,125 @@
+"""MLflow's own login, which asks its database less: `quicken(mlflow.server.auth)`.
+
+For each call of a user who is no administrator MLflow 3.17.2 loads the whole run to learn of which
+experiment it is, and who the user is twice, and what they may do: more than the call itself costs.
+Here each worker remembers for a few seconds what it found out, and that a run is of an experiment,
+which never changes. What is remembered lets through, and never refuses: before anybody is refused
+what they may do is asked anew. So a permission that was given counts at once, as MLflow has it, and
+one that was taken away is void after `SECONDS`, as is who was an administrator, or was none.
+"""
+
+import threading
+from contextvars import ContextVar
+
+from cachetools import TTLCache
+
+SECONDS = 5
+_ENTRIES = 10_000
+# In what is decided now, what is remembered may be used.
+_REMEMBERING = ContextVar("remembering", default=False)
+
+
+class Memory:
+    """What was found out of late, for all threads of a worker."""
+
+    def __init__(self):
+        self._kept, self._lock = TTLCache(_ENTRIES, SECONDS), threading.Lock()
+
+    def get(self, key):
+        """What is remembered; None where nothing is, or nothing may be."""
+        with self._lock:
+            return self._kept.get(key) if _REMEMBERING.get() else None
+
+    def put(self, key, found):
+        """Remember it; returns it."""
+        with self._lock:
+            self._kept[key] = found
+        return found
+
+    def remembering(self, find, key_of):
+        """`find`, which remembers what it finds."""
+
+        def found(*args, **named):
+            key = key_of(*args, **named)
+            known = self.get(key)
+            return self.put(key, find(*args, **named)) if known is None else known
+
+        return found
+
+
+def quicken(auth):
+    """Have MLflow's module `auth` remember, where it is as it is known here; whether it is."""
+    store = auth.store
+    if not all(
+        callable(getattr(thing, name, None))
+        for thing, name in (
+            (auth, "authorize"),
+            (auth, "sender_is_admin"),
+            (auth, "_find_validator"),
+            (auth, "_run_requirement"),
+            (auth, "filter_experiment_ids"),
+            (store, "get_user"),
+            (store, "list_grants"),
+        )
+    ):
+        return False
+    store.get_user = Memory().remembering(store.get_user, lambda username: username)
+    store.list_grants = Memory().remembering(
+        store.list_grants, lambda user, workspace, types: (user, workspace, frozenset(types))
+    )
+    auth._run_requirement = of_run(auth._run_requirement)
+    find_validator, allowed = auth._find_validator, auth.filter_experiment_ids
+    auth._find_validator = lambda request: (found := find_validator(request)) and asked_again(found)
+    auth.authorize = asked_again(auth.authorize)
+    auth.filter_experiment_ids = lambda ids: all_by_memory(allowed, ids) or allowed(ids)
+    auth.sender_is_admin = remembered(auth.sender_is_admin)
+    return True
+
+
+def remembered(decide):
+    """Decide by what is remembered."""
+
+    def decided(*args, **named):
+        token = _REMEMBERING.set(True)
+        try:
+            return decide(*args, **named)
+        finally:
+            _REMEMBERING.reset(token)
+
+    return decided
+
+
+def asked_again(decide):
+    """The same, and where that would refuse, by what is so."""
+    by_memory = remembered(decide)
+
+    def decided(*args, **named):
+        return by_memory(*args, **named) or decide(*args, **named)
+
+    return decided
+
+
+def all_by_memory(allowed, ids):
+    """The ids, where by what is remembered each may be read; else none."""
+    found = remembered(allowed)(ids)
+    return found if len(found) == len(ids) else []
+
+
+def of_run(find):
+    """What a call of a run asks for: its experiment never changes."""
+    kept, lock = TTLCache(_ENTRIES, 10 * SECONDS), threading.Lock()
+
+    def found(run_id, action):
+        with lock:
+            known = kept.get((run_id, action))
+        if known is None:
+            known = find(run_id, action)
+            if known is None:
+                return None
+            with lock:
+                kept[run_id, action] = known
+        anchor, requirements = known
+        # Others are added to it.
+        return anchor, list(requirements)
+
+    return found
