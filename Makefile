@@ -8,7 +8,7 @@ SCENARIO ?= scenario-3b
 # Where a machine forbids it, every command compiles all that it imports, MLflow for ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help deploy test test-unit test-docker test-embedded test-live test-bench test-next test-matrix lint format lock build clean
+.PHONY: help deploy test audit test-unit test-docker test-embedded test-live test-bench test-next test-matrix lint format lock build clean
 
 help:
 	@echo "make deploy     install, then stackctl deploy $(SCENARIO)"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-docker    those of the docker runtime"
 	@echo "make test-embedded  those of the embedded runtime"
 	@echo "make test-live      those of both, of examples, a browser, servers of databases"
+	@echo "make audit          every rendered file by hadolint and checkov, and attacks on a stack with TLS"
 	@echo "make test-bench     those of the tests' own engine and images"
 	@echo "make test-next      those of the next MLflow, or by WORDS=... others, with it as what ships"
 	@echo "make test-matrix    every example on every scenario, and what another runtime shows; hours"
@@ -49,6 +50,11 @@ test-unit: $(VENV)/.dev
 
 test-docker test-embedded test-live: test-%: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m '$* and not matrix'
+
+# A part of `make test` too.
+audit: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m 'not matrix' \
+		tests/audit tests/contract/test_tls.py
 
 test-bench: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m bench tests/engine tests/images

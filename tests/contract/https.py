@@ -1,5 +1,6 @@
 """Certificates and requests for tests of HTTPS."""
 
+import base64
 import http.client
 import ssl
 from dataclasses import dataclass
@@ -15,6 +16,14 @@ from cryptography.x509.oid import NameOID
 from stackctl.certificates import new_authority, new_key
 
 DAY = timedelta(days=1)
+
+
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
+
+
+def basic(name: str, password: str) -> str:
+    """The header by which somebody logs in."""
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """HTTPS in front of a stack, below a path and with a login, as clients and strangers meet it."""
 
-import base64
 import json
 import ssl
 from collections.abc import Callable
@@ -8,18 +7,13 @@ from typing import ClassVar
 
 import pytest
 
+from tests.contract.attacks import Attacks
 from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
-from tests.contract.https import Authority, Site
+from tests.contract.https import SEARCH, Authority, Site, basic
 from tests.contract.machine import Machine
 from tests.contract.test_faults import kill_under_a_client
 
 PREFIX = "/team/mlflow"
-SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
-
-
-def basic(name: str, password: str) -> str:
-    """The header by which somebody logs in."""
-    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
 def answers(site: Site, path: str, entered: dict[str, str], status: int) -> None:
@@ -29,9 +23,10 @@ def answers(site: Site, path: str, entered: dict[str, str], status: int) -> None
     assert site.status(path, **entered) == status
 
 
-class Tls:
+class Tls(Attacks):
     """`tls=internal`."""
 
+    prefix = PREFIX
     runtime: ClassVar[str]
     scenario: ClassVar[str]
 

@@ -254,3 +254,14 @@ def test_every_make_target_that_is_documented_exists() -> None:
 def code(page: str) -> str:
     """Code blocks and code spans of a page."""
     return "\n".join([*blocks(page, "bash", "console"), *spans(page)])
+
+
+def test_what_security_claims_is_shown_by_a_test() -> None:
+    claimed = set(re.findall(r"`(test_\w+)`", text(DOCS / "security.md")))
+    there = {
+        name
+        for path in (ROOT / "tests" / "contract").glob("*.py")
+        for name in re.findall(r"def (test_\w+)", text(path))
+    }
+    assert len(claimed) > 10
+    assert claimed <= there
