@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from stackctl import courier, locations, scenarios
 from stackctl.addresses import Addresses
+from stackctl.errors import BadSetting
 from stackctl.pipe import Pipe
 from stackctl.plan import service_steps
 from stackctl.progress import Progress
@@ -142,7 +143,25 @@ class Deployment:
             UserError: A service lacks a setting that it needs.
             MachineError: The machine lacks what a service needs.
         """
-        return self._rendering.bundle()
+        host = replace(self.host, extra=self._extra())
+        return self.runtime.rendering(self.scenario, self.effective, host).bundle()
+
+    def _extra(self) -> str:
+        """The text of the user's own Compose file; what is deployed has a copy of it.
+
+        Raises:
+            BadSetting: It cannot be read.
+        """
+        named = self.settings.extra.compose
+        if not named:
+            return ""
+        try:
+            path = self.stack.home.path / Path(named).expanduser()
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError, RuntimeError) as error:
+            why = getattr(error, "strerror", None) or "it is no text, or there is no such user"
+            source = self.effective.sources.get("extra.compose", "default")
+            raise BadSetting("extra.compose", named, source, f"it cannot be read: {why}") from None
 
     def start(self, timeout: float, progress: Progress, only: Collection[str] = ()) -> None:
         """Have services run that do not, by the files in the stack's folder.

@@ -65,6 +65,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
      "plain_http=yes-on-a-trusted-network", "trusted_proxies=10.0.0.7,fd00::/64"),
     ("auth=basic", "default_permission=NO_PERMISSIONS"),
     ("workspaces=true",),
+    ("extra.compose=team.yaml",),
     ("gateway=off", "log_level=warning", "pool_size=7", "pool_overflow=0"),
     ("gateway=private", "server.args.x-frame-options=DE NY", "server.args.uvicorn-opts=--h11 'a b'",
      "server.env.MLFLOW_X=it's $HOME", "server.env.OPENAI_API_KEY=secret:openai_key"),
@@ -112,8 +113,10 @@ def deployment(
 def bundle(name: str, *flags: str, home: str = "/home/ada/my stacks") -> Bundle:
     """What a scenario with `--set` flags renders to, for ada."""
     chosen = effective(name, *flags)
-    where = host(home, chosen.settings.name, chosen.settings.data)
-    return ComposeRendering(scenarios.load(name), chosen, where).bundle()
+    where, found = host(home, chosen.settings.name, chosen.settings.data), scenarios.load(name)
+    if chosen.settings.extra.compose:
+        where = replace(where, extra=f"services: {{{found.server}: {{cpus: 1.5}}}}\n")
+    return ComposeRendering(found, chosen, where).bundle()
 
 
 COMPONENTS = {

@@ -96,7 +96,7 @@ def _scratch(
             hint="deploy the scenario with another bucket, and restore into that stack",
         )
     # Nor for what its servers are told in MLflow's words, which may need a secret of theirs.
-    told = settings.flat({"server": about["settings"].get("server", {})})
+    told = settings.flat({k: about["settings"].get(k, {}) for k in ("server", "extra")})
     here = [*_HERE, *(f"{key}=" for key in told)]
     kept = kept_settings(archive, here, as_it_was=as_it_was)
     found = scenarios.load(str(about["scenario"]), home.scenarios)

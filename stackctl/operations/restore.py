@@ -33,7 +33,7 @@ from stackctl.stores.base import Entry, unlike
 STATUS = "restoring"
 # What an archive says of these is of another machine: addresses, names, programs to run.
 _ASKED = ("bind", "public_hosts", "public_url", "tls", "http_port", "trusted_proxies",
-          "object_store_endpoint", "images", "server")  # fmt: skip
+          "object_store_endpoint", "images", "server", "extra")  # fmt: skip
 _HOW_TO_READ = (
     "the keys are neither in it nor in this home; where another has them, back the stack up "
     "with --with-secrets"

@@ -6,11 +6,13 @@ The same input gives the same bytes. Which rendering a stack has, its runtime sa
 from stackctl.render.bundle import Bundle, Program, Service, project_name
 from stackctl.render.compose import ComposeRendering
 from stackctl.render.host import Component, Host, ProcessHost
+from stackctl.render.overlay import NAME as EXTRA
 from stackctl.render.processes import ProcessRendering
 from stackctl.render.rendering import Rendering
 from stackctl.render.templates import yaml_quoted
 
 __all__ = [
+    "EXTRA",
     "Bundle",
     "Component",
     "ComposeRendering",

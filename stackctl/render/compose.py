@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from stackctl.addresses import by_name
+from stackctl.render import overlay
 from stackctl.render.bundle import Bundle, Program, Service, project_name
 from stackctl.render.host import Surroundings
 from stackctl.render.rendering import Rendering
@@ -30,12 +31,14 @@ class ComposeRendering(Rendering):
 
     networks: set[str] = field(default_factory=set)
     image_files: dict[str, tuple[str, int]] = field(default_factory=dict)
+    extra: overlay.Overlay = field(default_factory=overlay.Overlay)
 
     def bundle(self) -> Bundle:
         """The files, with `compose.yaml` as the one that names all others."""
         self.refuse_shared_login()
         self.refuse_workspaces()
         self.render_image()
+        self.extra = overlay.read(self.host.extra, self.services(), self.effective)
         rendered = [self.render_service(name) for name in self.services()]
         compose = self.text(
             "compose/_compose.yaml.j2",
@@ -45,6 +48,9 @@ class ComposeRendering(Rendering):
             secrets=sorted(self.secrets),
         )
         self.files["compose.yaml"] = (compose, 0o644)
+        if self.host.extra:
+            # The name that Compose itself looks for.
+            self.files[overlay.NAME] = (self.host.extra, 0o644)
         self.files[".env"] = self.env_file()
         return Bundle(
             project=project_name(self.settings.name),
@@ -65,6 +71,10 @@ class ComposeRendering(Rendering):
             Program(image, "image", action, "it is not on the daemon")
             for image, action in actions.items()
         )
+
+    def merged(self, name: str) -> list[str]:
+        """Its part of the user's own Compose file, so that a change of that is one of it."""
+        return self.extra.parts(name)
 
     def render_image(self) -> None:
         """The build context of the tracking server's image."""

@@ -41,6 +41,7 @@ class Host:
         checks_often_at_start: Its health checks may have another interval at the start.
         no_proxy: What its containers call without the proxy that they are told of, as NO_PROXY has
             it; None where they are told of none.
+        extra: The text of the user's own Compose file; "" where there is none.
     """
 
     home: str
@@ -53,6 +54,7 @@ class Host:
     user: str
     checks_often_at_start: bool = field(default=True, kw_only=True)
     no_proxy: str | None = field(default=None, kw_only=True)
+    extra: str = field(default="", kw_only=True)
 
     @property
     def volumes_in_data(self) -> bool:

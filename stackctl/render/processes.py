@@ -15,7 +15,7 @@ from stackctl.services import SERVICES
 from stackctl.urls import Url
 
 # Settings that only containers have, and what is said where one is set.
-_ONLY_CONTAINERS = ("images.", "image_flavor", "memory.")
+_ONLY_CONTAINERS = ("images.", "image_flavor", "memory.", "extra.")
 # How guards are started; a part of each service's digest.
 _GUARD = "stackctl.runtimes.embedded.guard"
 _EARLY = "stackctl.runtimes.embedded.early_mlflow"

@@ -151,12 +151,16 @@ class Rendering(ABC):
         self.service, self.scripts, self.ports = name, {}, {}
         template = f"{self.services_folder}/{name}.{self.services_suffix}.j2"
         draft = self.text(template, name=name, digest=_DIGEST_PLACEHOLDER)
-        content = json.dumps([draft, sorted(self.scripts.items())])
+        content = json.dumps([draft, sorted(self.scripts.items()), *self.merged(name)])
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         line = self.digest_line
         text = draft.replace(line.format(_DIGEST_PLACEHOLDER), line.format(digest))
         service = Service(name, self.program, digest, dict(self.ports), SERVICES[name].once)
         return service, text
+
+    def merged(self, name: str) -> list[str]:
+        """What of the user's own becomes a part of a service's definition."""
+        return []
 
     def script(self, service: str, template: str) -> str:
         """The script `entrypoints/TEMPLATE` as `service` would run it; it is in no bundle."""

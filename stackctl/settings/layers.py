@@ -186,7 +186,7 @@ def pairs(flags: Sequence[str]) -> dict[str, str]:
 
 def _check_known(key: str, source: str) -> None:
     (*table, name) = split(key)
-    if key not in keys() and not (table and name):
+    if (key not in keys() and not (table and name)) or key.endswith("."):
         known = [f"{k}KEY" if k.endswith(".") else k for k in keys()]
         raise UnknownName("setting", key, known, source)
 

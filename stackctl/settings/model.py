@@ -43,6 +43,25 @@ _TAKEN_PATHS = ("api", "ajax-api", "graphql", "health", "version", "static-files
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+class Extra(BaseModel):
+    """Files of the user's own that are merged with those that are rendered.
+
+    Attributes:
+        compose: One of Compose, as it merges several.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    compose: str = ""
+
+    @field_validator("compose")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if any(ord(char) < 32 for char in value) or len(value.encode()) > 1024:
+            raise ValueError("a path has no control characters, and at most 1024 bytes")
+        return value
+
+
 def is_name(value: str) -> bool:
     """A stack can be called so; nothing that leads out of a folder can."""
     return _NAME.fullmatch(value) is not None
@@ -189,6 +208,11 @@ class Settings(BaseModel):
         Server(),
         description="what the MLflow servers are told in MLflow's words: `server.args.NAME=…`, "
         "`server.env.NAME=…`, and for a secret `server.env.NAME=secret:NAME`",
+    )
+    extra: Extra = Field(
+        Extra(),
+        description="`extra.compose`: a Compose file of yours, merged with the rendered one; a "
+        "relative path starts at the home folder",
     )
     image_flavor: Literal["slim", "user", "conda"] = Field(
         "slim", description="which Dockerfile builds the tracking server's image"
@@ -418,6 +442,8 @@ def keys() -> list[str]:
 
 def split(key: str) -> tuple[str, ...]:
     """A key as the names of the tables that lead to it, and its own, which may hold a dot."""
+    if key in keys():
+        return tuple(key.split("."))
     for table in keys():
         if table.endswith(".") and key.startswith(table):
             return (*table.rstrip(".").split("."), key.removeprefix(table))

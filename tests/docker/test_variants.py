@@ -225,6 +225,28 @@ class TestServer:
         assert code == 0, output
         own_words.assert_told(deployed, machine, output.split("\0"))
 
+    def test_a_compose_file_of_the_user_s_own_is_merged(
+        self, machine: DockerMachine, deployed: Deployed
+    ) -> None:
+        own, extra = deployed.user.home / "my team.yaml", ("--set", "extra.compose=my team.yaml")
+        own.write_text("services: {tracking: {environment: {MINE: yes it is}, cpus: 1.5}}")
+        plan = deployed.user.run("plan", *deployed.words[1:], *extra, "--detailed-exitcode")
+        assert plan.returncode == 2, plan.stderr
+        assert "compose.override.yaml" in plan.stdout
+        assert "recreate service  tracking" in plan.stdout
+        deployed.deploy(*extra)
+        container = machine.containers(deployed.name)["tracking"]
+        assert "MINE=yes it is" in container.attrs["Config"]["Env"]
+        assert container.attrs["HostConfig"]["NanoCpus"] == 1_500_000_000
+        assert "nothing to do" in deployed.deploy(*extra)
+        # It is kept, and taken out again.
+        assert "nothing to do" in deployed.deploy()
+        own.unlink()
+        deployed.user.ok("backup", deployed.name, "-o", str(own.with_suffix(".tar")))
+        deployed.deploy("--set", "extra.compose=")
+        container = machine.containers(deployed.name)["tracking"]
+        assert not any("MINE" in variable for variable in container.attrs["Config"]["Env"])
+
     @pytest.mark.matrix
     def test_setting_that_is_not_repeated_stays(self, deployed: Deployed) -> None:
         done = deployed.user.run(*deployed.words[: -len(self.settings)])

@@ -16,6 +16,7 @@ import yaml
 
 from stackctl.errors import LEFT_OUT, MachineError, StackctlError, Undone, UserError
 from stackctl.settings import Settings, layers
+from stackctl.settings.model import Extra
 from stackctl.settings.server import Server
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW
 from tests.bundles import bundle
@@ -63,7 +64,7 @@ def errors() -> list[type[StackctlError]]:
 
 def default_of(key: str) -> str:
     value = Settings.model_fields[key].default
-    if value in ("", None, (), {}, Server()):
+    if value in ("", None, (), {}, Server(), Extra()):
         return "—"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -76,7 +77,7 @@ def test_every_setting_is_documented_with_its_default(key: str) -> None:
     assert default == default_of(key)
     name = f"{layers.PREFIX}{key.upper()}"
     table = {"images": f"{name}__COMPONENT", "memory": f"{name}__SERVICE",
-             "server": f"{name}__ENV__NAME"}  # fmt: skip
+             "server": f"{name}__ENV__NAME", "extra": f"{name}__COMPOSE"}  # fmt: skip
     assert variable == f"`{table.get(key, name)}`"
     assert told
     words = shlex.split(example.strip("`"))

@@ -485,3 +485,22 @@ def test_a_secret_that_a_setting_names_is_there_before_anything_begins(stage: St
     stage.home.stack("x").secrets.take("hf_token", "hf-0123456789")
     stage.deploy("scenario-3b", *flags)
     assert "hf_token" in stage.manifest("x").secrets
+
+
+def test_a_compose_file_of_the_user_s_own_is_read_at_the_deploy(stage: Stage) -> None:
+    flags = ("name=x", "extra.compose=my team.yaml")
+    with stage.refuses(2, "extra.compose='my team.yaml'", "it cannot be read: No such file"):
+        stage.deploy("scenario-3b", *flags)
+    own = stage.home.path / "my team.yaml"
+    own.write_text("services: {tracking: {cpus: 1.5}}")
+    stage.deploy("scenario-3b", *flags)
+    copy = stage.home.stack("x").bundle / "compose.override.yaml"
+    assert copy.read_text() == own.read_text()
+    assert not stage.deploy("scenario-3b", *flags)
+    own.write_text("services: {tracking: {cpus: 2}}")
+    assert stage.deploy("scenario-3b", *flags)
+    # What is done with the data of a stack does not need it.
+    own.unlink()
+    stage.archived(stage.recorded("x"))
+    stage.deploy("scenario-3b", "name=x")
+    assert not copy.exists()

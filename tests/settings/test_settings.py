@@ -47,6 +47,7 @@ SAMPLES: dict[str, tuple[str, object, str]] = {
     "pool_overflow": ("0", 0, "0"),
     "server.args.x-frame-options": ("DENY", "DENY", "DENY"),
     "server.env.MLFLOW_HTTP_request_TIMEOUT": ("90", 90, "90"),
+    "extra.compose": ("my team.yaml", "my team.yaml", "my team.yaml"),
     "image_flavor": ("conda", "conda", "conda"),
     "images.postgres": ("r.io:5000/pg@sha256:0", "r.io:5000/pg@sha256:0", "r.io:5000/pg@sha256:0"),
     "memory.tracking": ("3g", "3g", "3g"),

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from stackctl.errors import MachineError
-from stackctl.render import project_name
+from stackctl.render import EXTRA, project_name
 from stackctl.stack import Stack
 from stackctl.versions import version_tuple
 
@@ -60,11 +60,13 @@ class Compose:
 
     def arguments(self, stack: Stack, *words: str) -> list[str]:
         """The argument list of one call for `stack`."""
+        extra = stack.bundle / EXTRA
         return [
             *self.command,
             "--project-name", project_name(stack.name),
             "--project-directory", str(stack.bundle),
             "--file", str(stack.bundle / "compose.yaml"),
+            *(["--file", str(extra)] if extra.exists() else []),
             "--progress", "plain",
             *words,
         ]  # fmt: skip
