@@ -22,6 +22,7 @@ from stackctl.runtimes import choice
 from stackctl.runtimes.base import Runtime
 from stackctl.scenario import Scenario
 from stackctl.secrets import SecretFolder
+from stackctl.services import replicas
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
 from stackctl.stores import ARTIFACTS, BACKENDS, ArtifactStore, BackendStore
@@ -87,6 +88,12 @@ class Deployment:
     def name(self) -> str:
         """The stack's name."""
         return self.stack.name
+
+    @property
+    def servers(self) -> list[str]:
+        """Its services that are MLflow itself, each as often as it is there."""
+        number = self.settings.replicas
+        return [one for name in self.scenario.servers for one in replicas(name, number)]
 
     @property
     def backend(self) -> BackendStore:

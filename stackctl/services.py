@@ -5,7 +5,7 @@ for containers, `templates/processes/NAME.toml.j2` for processes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class ServiceKind:
         mlflow: It is a server of MLflow itself, and uses the stores.
         listeners: What asks for a port of its own where all services share one address: `NAME`
             itself and what belongs to it. Each has a second port, 10000 above it.
+        repeatable: There may be several of it, `NAME`, `NAME-2`, `NAME-3` and so on.
+        repeats: The service of which this is one more; "" where it is none.
     """
 
     name: str
@@ -36,6 +38,32 @@ class ServiceKind:
     once: bool = False
     mlflow: bool = False
     listeners: tuple[str, ...] = ()
+    repeatable: bool = False
+    repeats: str = ""
+
+    @property
+    def template(self) -> str:
+        """The name of its templates."""
+        return self.repeats or self.name
+
+
+class _Kinds(dict[str, ServiceKind]):
+    """By name; one that repeats another is made of that."""
+
+    def __missing__(self, name: str) -> ServiceKind:
+        first, _, number = name.rpartition("-")
+        if not (number.isdecimal() and int(number) > 1 and first in self):
+            raise KeyError(name)
+        if not (kind := self[first]).repeatable:
+            raise KeyError(name)
+        return replace(kind, name=name, label=f"{kind.label} {number}", repeats=first)
+
+
+def replicas(name: str, number: int) -> list[str]:
+    """The names of so many of a service; of one that is not repeatable there is one."""
+    if not SERVICES[name].repeatable:
+        return [name]
+    return [name, *(f"{name}-{one}" for one in range(2, number + 1))]
 
 
 _TABLE = (
@@ -51,14 +79,14 @@ _TABLE = (
     ),
     ServiceKind("bucket", "bucket job", once=True),
     ServiceKind("artifacts", "artifacts-only server", 5000, "artifacts_port", mlflow=True),
-    ServiceKind("tracking", "tracking server", 5000, "port", mlflow=True),
+    ServiceKind("tracking", "tracking server", 5000, "port", mlflow=True, repeatable=True),
     ServiceKind("ui", "mlflow ui", 5000, "port", mlflow=True),
     ServiceKind("browser", "database browser", 8080, "browser_port"),
     ServiceKind(
         "proxy", "TLS proxy", 0, "port", ("artifacts_port", "http_port"), listeners=("proxy",)
     ),
 )  # fmt: skip
-SERVICES: Mapping[str, ServiceKind] = {kind.name: kind for kind in _TABLE}
+SERVICES: Mapping[str, ServiceKind] = _Kinds((kind.name, kind) for kind in _TABLE)
 # The settings that name published ports, each once.
 PORT_SETTINGS = tuple(
     dict.fromkeys(name for kind in _TABLE for name in (kind.published, *kind.besides) if name)

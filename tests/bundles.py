@@ -31,6 +31,7 @@ from stackctl.versions import MLFLOW
 NAMES = scenarios.names()
 
 # Settings that each change the files of some scenario. Held complete by test_settings.
+REPLICATED = ("replicas=3", "tls=internal", "public_url=https://ml.example.org:15995/a")
 VARIANTS: tuple[tuple[str, ...], ...] = (
     ("name=other",),
     ("port=15999",),
@@ -65,6 +66,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
      "plain_http=yes-on-a-trusted-network", "trusted_proxies=10.0.0.7,fd00::/64"),
     ("auth=basic", "default_permission=NO_PERMISSIONS"),
     ("workspaces=true",),
+    REPLICATED,
     ("extra.compose=team.yaml",),
     ("gateway=off", "log_level=warning", "pool_size=7", "pool_overflow=0"),
     ("gateway=private", "server.args.x-frame-options=DE NY", "server.args.uvicorn-opts=--h11 'a b'",
@@ -72,13 +74,17 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
 )  # fmt: skip
 
 
-# Whose stores have no workspaces.
-FILES = ("scenario-1", "scenario-3a")
+# Whose stores have no workspaces, and which cannot be shared by several servers.
+FILES, LOCAL = (
+    ("scenario-1", "scenario-3a"),
+    ("scenario-1", "scenario-2", "scenario-3a", "scenario-3b"),
+)
+NOT_FOR = {("workspaces=true",): FILES, REPLICATED: LOCAL}
 
 
 def fitting(name: str) -> list[tuple[str, ...]]:
     """Those of the variants that a scenario can have."""
-    return [flags for flags in VARIANTS if flags != ("workspaces=true",) or name not in FILES]
+    return [flags for flags in VARIANTS if name not in NOT_FOR.get(flags, ())]
 
 
 def host(home: str = "/home/ada/my stacks", stack: str = "x", data: str = "") -> Host:
@@ -147,7 +153,7 @@ MARIADB = Component(
 )
 PORTS = {"postgres": 10240, "mysql": 10250, "objects": 10260, "master": 10261, "volume": 10262,
          "filer": 10263, "admin": 10264, "proxy": 10270, "tracking": 10271, "ui": 10272,
-         "artifacts": 10273}  # fmt: skip
+         "artifacts": 10273, "tracking-2": 10274, "tracking-3": 10275}  # fmt: skip
 
 
 def process_host(

@@ -1,11 +1,13 @@
 """Deploy: render, plan, start, prove; leave what was there before where that fails."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from stackctl.client import environment as client
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError, WouldOpen
+from stackctl.observed import Observed
 from stackctl.operations import keys
 from stackctl.operations.deploy_undone import Begun, undone_on_failure
 from stackctl.operations.held import Held, admit, held
@@ -20,6 +22,7 @@ from stackctl.plan import Plan, Step, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
 from stackctl.secrets.rules import rule
+from stackctl.services import replicas
 from stackctl.stack import Manifest, choices
 from stackctl.stack.bundle import write_bundle
 
@@ -174,14 +177,58 @@ def _carry_out(
             (stack.state / "proxy").mkdir(mode=0o700, parents=True, exist_ok=True)
         write_bundle(stack, bundle.files)
         runtime.obtain(stack, bundle, progress)
-        steps = wanted.plan.services
+        steps: Sequence[Step] = wanted.plan.services
         if wanted.plan.rekeys:
             steps = _take_over_keys(wanted, begun, timeout, progress)
             manifest = manifest.with_(keyed=True)
             door.save(manifest)
+        steps = _one_after_the_other(wanted, steps, timeout, progress)
         runtime.apply(stack, bundle.services, steps, timeout=timeout, progress=progress)
         if check:
             readiness.prove(deployment, progress, timeout)
+
+
+def _one_after_the_other(
+    wanted: Prepared, steps: Sequence[Step], timeout: float, progress: Progress
+) -> Sequence[Step]:
+    """Replace servers of which others run meanwhile, each once the one before is ready.
+
+    Before them comes what they need, and after them what leads to them. Returns the steps that are
+    left.
+    """
+    deployment, services = wanted.deployment, {s.name: s for s in wanted.bundle.services}
+    several = [group for name in deployment.scenario.servers
+               if len(group := replicas(name, deployment.settings.replicas)) > 1]  # fmt: skip
+    rolled = [
+        step for step in steps
+        if step.action in ("recreate", "restart")
+        and any(step.name in group and _runs(wanted.observed, group) for group in several)
+    ]  # fmt: skip
+    if not rolled:
+        return steps
+    order = list(services)
+    first = min(order.index(step.name) for step in rolled)
+    before = [step for step in steps if step.name in order[:first]]
+    waves = [before, *([step] for step in rolled)] if before else [[step] for step in rolled]
+    for wave in waves:
+        names = tuple(f"{step.name}:" for step in wave)
+
+        def of_the_wave(line: str, names: tuple[str, ...] = names) -> None:
+            if line.startswith(names):
+                progress(line)
+
+        deployment.runtime.apply(
+            deployment.stack, [services[step.name] for step in wave], wave,
+            timeout=timeout, progress=of_the_wave,
+        )  # fmt: skip
+    done = {step for wave in waves for step in wave}
+    return [step for step in steps if step not in done]
+
+
+def _runs(observed: Observed, group: Sequence[str]) -> bool:
+    """More than one of them serves, so that one can be missed."""
+    there = [observed.services[name] for name in group if name in observed.services]
+    return sum(state.health == "healthy" for state in there) > 1
 
 
 def _take_over_keys(
@@ -189,7 +236,7 @@ def _take_over_keys(
 ) -> tuple[Step, ...]:
     """Encrypt anew what MLflow encrypted, with no server there; returns the steps that are left."""
     deployment, bundle = wanted.deployment, wanted.bundle
-    stack, runtime, servers = deployment.stack, deployment.runtime, deployment.scenario.servers
+    stack, runtime, servers = deployment.stack, deployment.runtime, deployment.servers
     running = [name for name in servers if name in wanted.observed.services]
     runtime.stop(stack, running)
     database = [service for service in bundle.services

@@ -61,7 +61,7 @@ def _undo(
     ran = any(state.state == "running" for state in wanted.observed.services.values())
     if begun.keys and not (before and before.keyed):
         # What comes next has no keys of its own, or may forget these.
-        runtime.stop(stack, wanted.deployment.scenario.servers)
+        runtime.stop(stack, wanted.deployment.servers)
         keys.give_back(wanted.deployment)
     if ran and wanted.files:
         progress("putting back what ran before")

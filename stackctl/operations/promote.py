@@ -199,7 +199,7 @@ def _fill(
     target = door.deployment
     stack, runtime = target.stack, target.runtime
     door.save(door.manifest.with_(status=STATUS))
-    runtime.stop(stack, target.scenario.servers)
+    runtime.stop(stack, target.servers)
     meter.expect(f"promoting {origin.name}: rows", census.bytes)
     sent = _copy_rows(origin, target, Choice.TRUNCATE in choices, meter)
     meter.expect(f"promoting {origin.name}: artifacts", size)

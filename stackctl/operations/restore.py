@@ -247,10 +247,10 @@ def _replace(
     progress: Progress,
 ) -> None:
     deployment = door.deployment
-    stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
+    stack, runtime = deployment.stack, deployment.runtime
     door.save(door.manifest.with_(status=STATUS))
     deployment.start(options.timeout, progress)
-    runtime.stop(stack, scenario.servers)
+    runtime.stop(stack, deployment.servers)
     meter.expect(f"restoring {stack.name}", int(archive.manifest["bytes"]))
     deployment.artifacts.clear(deployment)
     with _explained(stack.name, options):

@@ -102,7 +102,7 @@ def rotate(
         for change in changes:
             change.files.begin()
         if any(change.credential.servers_stop for change in changes):
-            _stop(deployment, deployment.scenario.servers)
+            _stop(deployment, deployment.servers)
         for change in changes:
             progress(f"changing {change.credential}")
             change.in_service(deployment, progress)
@@ -179,7 +179,7 @@ def _start_anew(
     stores = [change.credential.service for change in changes if change.credential.from_start]
     used = any(change.credential.servers_use_it for change in changes)
     # Those that hold connections first.
-    for names in (deployment.scenario.servers if used else [], stores):
+    for names in (deployment.servers if used else [], stores):
         if stopped := _stop(deployment, names):
             progress(f"starting anew: {', '.join(stopped)}")
     deployment.start(timeout, progress)

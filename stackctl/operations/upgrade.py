@@ -110,7 +110,7 @@ def look(deployment: Deployment, target: Deployment, options: Options) -> Upgrad
         label = deployment.scenario.backend_kind.label
         return Upgrade(before, after, dict(census.counts), (
             *(() if there else (f"build, pull or install {image}",)),
-            f"stop {', '.join(deployment.scenario.servers)}",
+            f"stop {', '.join(deployment.servers)}",
             f"back up about {size(total)} into {options.archive}",
             f"take {label} from schema {census.revision} to that of MLflow {after}",
             f"start MLflow {after}, and check it by use",
@@ -233,8 +233,8 @@ def _carry_out(
 ) -> dict[str, int]:
     deployment = door.deployment
     stack, scenario, runtime = deployment.stack, deployment.scenario, deployment.runtime
-    progress(f"stopping {', '.join(scenario.servers)}")
-    runtime.stop(stack, scenario.servers)
+    progress(f"stopping {', '.join(deployment.servers)}")
+    runtime.stop(stack, deployment.servers)
     backup.write(door, options.archive, meter=meter, progress=progress)
     progress(f"what {stack.name} held is in {options.archive}")
     archive = {"archive": str(options.archive)}

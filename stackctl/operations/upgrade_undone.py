@@ -64,7 +64,7 @@ def _undo(door: Held, timeout: float, meter: Meter, progress: Progress) -> None:
         raise MachineError(f"{before.bundle} is gone", hint="it held what ran before")
     write_bundle(stack, with_modes(files))
     # One that is still on its way down would be taken for one that is up.
-    runtime.stop(stack, deployment.scenario.servers)
+    runtime.stop(stack, deployment.servers)
     if path := door.manifest.upgrade.get("archive"):
         with Archive(Path(path)) as archive:
             others = [name for name in runtime.observe(stack).services if name != database]

@@ -13,7 +13,7 @@ from stackctl.render.bundle import Bundle, Service, project_name
 from stackctl.render.host import Host, Surroundings
 from stackctl.render.templates import environment, template
 from stackctl.scenario import Scenario
-from stackctl.services import SERVICES
+from stackctl.services import SERVICES, replicas
 from stackctl.settings import Effective, Settings
 from stackctl.urls import Url
 from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
@@ -119,6 +119,20 @@ class Rendering(ABC):
                 f"MLflow has workspaces in databases, and {self.scenario.name} keeps files",
             )  # fmt: skip
 
+    def refuse_replicas(self) -> None:
+        """Several servers share a database that is a server itself.
+
+        Raises:
+            BadSetting: They would write one file.
+        """
+        wanted = self.settings.replicas
+        if wanted > 1 and self.scenario.backend_kind.local:
+            raise BadSetting(
+                "replicas", wanted, self.effective.sources.get("replicas", "default"),
+                f"several servers share PostgreSQL or MySQL, and {self.scenario.name} keeps "
+                f"{self.scenario.backend_kind.label}",
+            )  # fmt: skip
+
     def uvicorn(self) -> str:
         """What uvicorn is told by whoever starts it, as words."""
         own = []
@@ -138,9 +152,12 @@ class Rendering(ABC):
         kind = SERVICES[service]
         return "" if kind.mlflow and self.settings.ends_tls else kind.published
 
-    def proxied(self) -> dict[str, str]:
+    def proxied(self) -> dict[str, list[str]]:
         """The servers to which the proxy leads, by the settings of the ports that lead there."""
-        return {SERVICES[name].published: name for name in self.scenario.servers}
+        return {
+            SERVICES[name].published: replicas(name, self.settings.replicas)
+            for name in self.scenario.servers
+        }
 
     def published_by_proxy(self) -> list[str]:
         """The settings of the ports at which the proxy listens."""
@@ -149,13 +166,14 @@ class Rendering(ABC):
     def render_service(self, name: str) -> tuple[Service, str]:
         """One service, and the text that defines it."""
         self.service, self.scripts, self.ports = name, {}, {}
-        template = f"{self.services_folder}/{name}.{self.services_suffix}.j2"
+        kind = SERVICES[name]
+        template = f"{self.services_folder}/{kind.template}.{self.services_suffix}.j2"
         draft = self.text(template, name=name, digest=_DIGEST_PLACEHOLDER)
         content = json.dumps([draft, sorted(self.scripts.items()), *self.merged(name)])
         digest = hashlib.sha256(content.encode()).hexdigest()[:16]
         line = self.digest_line
         text = draft.replace(line.format(_DIGEST_PLACEHOLDER), line.format(digest))
-        service = Service(name, self.program, digest, dict(self.ports), SERVICES[name].once)
+        service = Service(name, self.program, digest, dict(self.ports), kind.once)
         return service, text
 
     def merged(self, name: str) -> list[str]:
@@ -215,12 +233,17 @@ class Rendering(ABC):
 
     def use_script(self, name: str) -> str:
         """The path of a script, which is then part of the bundle."""
-        return self.use_file(f"entrypoints/{name}", 0o755)
+        kind = SERVICES[self.service]
+        # One that repeats another has a script of its own, for it may listen elsewhere.
+        own = name == f"{kind.name}.sh"
+        made_of = f"{kind.template}.sh" if own else name
+        return self.use_file(f"entrypoints/{name}", 0o755, f"entrypoints/{made_of}")
 
-    def use_file(self, name: str, mode: int = 0o644) -> str:
+    def use_file(self, name: str, mode: int = 0o644, made_of: str = "") -> str:
         """The path of a file that the service reads, which is then part of the bundle."""
-        plain = template(name)
-        text = self.text(f"{name}.j2", name=self.service) if plain is None else plain
+        made_of = made_of or name
+        plain = template(made_of)
+        text = self.text(f"{made_of}.j2", name=self.service) if plain is None else plain
         self.files[name] = (text, mode)
         self.scripts[name.rpartition("/")[2]] = text
         return f"./{name}"

