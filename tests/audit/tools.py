@@ -21,9 +21,11 @@ def hadolint(files: Sequence[Path]) -> set[tuple[str, str]]:
 
 def checkov(folder: Path) -> set[tuple[str, str]]:
     """What it finds in a folder: the rule and what that asks for."""
-    told = _run(uv.find_uv_bin(), "tool", "run", "--quiet", "--from", CHECKOV, "checkov", "--directory", str(folder), "--skip-download", "--quiet",
-                "--soft-fail", "--output", "json", "--framework", "dockerfile", "secrets", "yaml",
-                "json")  # fmt: skip
+    told = _run(
+        uv.find_uv_bin(), "tool", "run", "--quiet", "--from", CHECKOV, "checkov",
+        "--directory", str(folder), "--skip-download", "--quiet", "--soft-fail",
+        "--output", "json", "--framework", "dockerfile", "secrets", "yaml", "json",
+    )  # fmt: skip
     reports = json.loads(told)
     return {
         (check["check_id"], check["check_name"])
