@@ -27,6 +27,7 @@ from stackctl.errors import BadSetting, UserError
 from stackctl.render import Bundle, ComposeRendering, yaml_quoted
 from tests.bundles import (
     NAMES,
+    REPLICATED,
     bundle,
     check,
     compose,
@@ -574,3 +575,18 @@ def test_containers_do_not_ask_a_proxy_for_each_other(store: str, given: str, ke
         )
     plain = ComposeRendering(scenarios.load("scenario-5"), chosen, host()).bundle()
     assert "NO_PROXY" not in plain.files["compose.yaml"][0]
+
+
+def test_what_is_said_of_a_server_is_said_of_each_that_repeats_it() -> None:
+    found = yaml.safe_load(
+        bundle("scenario-5", *REPLICATED, "memory.tracking=3g", "server.env.A=b",
+               "server.args.x-frame-options=DENY").files["compose.yaml"][0]
+    )["services"]  # fmt: skip
+    servers = [found[name] for name in ("tracking", "tracking-2", "tracking-3")]
+    assert {server["mem_limit"] for server in servers} == {"3g"}
+    assert {server["environment"]["A"] for server in servers} == {"b"}
+    assert not any("ports" in server for server in servers)
+    assert "tracking" not in found["tracking"]["depends_on"]
+    # The first one migrates the database.
+    assert found["tracking-3"]["depends_on"]["tracking"] == {"condition": "service_healthy"}
+    assert set(found["proxy"]["depends_on"]) == {"tracking", "tracking-2", "tracking-3"}
