@@ -16,7 +16,7 @@ from stackctl.archive import Archive, Writer, layout, writing
 from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, StackctlError
 from stackctl.machine import require_room
-from stackctl.operations import elsewhere, keys
+from stackctl.operations import elsewhere, keys, proxy_state
 from stackctl.operations.elsewhere import Elsewhere
 from stackctl.operations.held import Held, held
 from stackctl.progress import Meter, Progress
@@ -131,6 +131,7 @@ def write(
             _text(writer, name, text)
         if passphrase:
             values = {name: stack.secrets.read(name).reveal() for name in manifest.secrets}
+            values |= proxy_state.packed(deployment)
             writer.text(layout.SECRETS, seal(values, passphrase))
         writer.finish({**about, "counts": counts})
     for line in elsewhere.lines(about):

@@ -17,7 +17,7 @@ from stackctl.archive import Archive, layout
 from stackctl.deployment import Deployment
 from stackctl.errors import BadArchive, MachineError, UserError
 from stackctl.machine import require_room
-from stackctl.operations import elsewhere, keys
+from stackctl.operations import elsewhere, keys, proxy_state
 from stackctl.operations.backup import OF_THE_PLACE, backup_held
 from stackctl.operations.deploy import deploy_held
 from stackctl.operations.held import Held, held
@@ -142,6 +142,7 @@ def restore(
     meter.expect(f"verifying {archive.path.name}", int(archive.manifest["bytes"]))
     archive.verify(meter.advance)
     secrets = _secrets(archive, options.passphrase)
+    certificates = secrets.pop(proxy_state.NAME, "")
     known = _known_keys(archive, deployment, secrets)
     for line in elsewhere.lines(archive.manifest, "become the stack's own"):
         progress(line)
@@ -152,7 +153,7 @@ def restore(
         keys.refuse_without(deployment)
         if before is None or not before.deployed_at:
             _refuse_without_room(archive, deployment)
-            with _taken(deployment.secrets, secrets):
+            with _taken(deployment.secrets, secrets), proxy_state.taken(deployment, certificates):
                 deploy_held(
                     door, progress=progress, timeout=options.timeout, save=not options.scratch
                 )

@@ -112,6 +112,18 @@ def test_a_certificate_of_acme_outlives_its_authority(
     # What was there before is there again.
     until(lambda: deployed.state() == "running", seconds=60, what="it runs again")
     known.client("read", name)
+    # With the secrets of a backup it comes back, and needs no authority.
+    archive, phrase = tmp_path / "a.tar", tmp_path / "phrase"
+    phrase.write_text("a phrase of some length")
+    sealed = ("--with-secrets", "--passphrase-file", str(phrase))
+    named.ok("backup", name, "-o", str(archive), *sealed)
+    key = next((deployed.stack.state / "proxy").rglob(f"{SERVER}.key")).read_bytes()
+    assert key.split(b"\n")[1] not in archive.read_bytes()
+    named.ok("remove", name, "--volumes", "--confirm", name)
+    assert not deployed.stack.state.exists()
+    named.ok("restore", str(archive), "--as-it-was", *sealed)
+    known.client("read", name)
+    assert next((deployed.stack.state / "proxy").rglob(f"{SERVER}.key")).read_bytes() == key
 
 
 def issuer(user: User) -> str:

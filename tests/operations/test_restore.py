@@ -1,5 +1,8 @@
 """Restore: verified before anything is changed, `restoring` until it is proved."""
 
+import base64
+import io
+import tarfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,6 +11,7 @@ import pytest
 
 from stackctl.archive import Archive
 from stackctl.errors import MachineError, NotReady, PortTaken, UserError
+from stackctl.operations import proxy_state
 from stackctl.operations import restore as operation
 from stackctl.operations.restore import Options, compare_counts, destination, restore
 from stackctl.versions import MLFLOW
@@ -466,3 +470,47 @@ def test_a_stack_that_does_not_serve_what_was_restored_stays_half_restored(
     stage.begin()
     into(stage, archive, "y")
     assert whole(stage)
+
+
+# What the proxy keeps.
+
+ACME = ("name=x", "tls=acme", "public_url=https://ml.example.org")
+
+
+def at(port: int) -> tuple[str, ...]:
+    """The same at other ports."""
+    return (*ACME[1:], f"port={port}", f"http_port={port + 1}")
+
+
+def test_certificates_of_acme_travel_with_the_secrets_alone(stage: Stage) -> None:
+    x = stage.deployed("scenario-3b", *ACME, runs=1)
+    kept = x.stack.state / "proxy" / "certificates" / "ca" / "ml.key"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("geheim")
+    (x.stack.state / "proxy" / "locks").mkdir()
+    (x.stack.state / "proxy" / "locks" / "one").touch()
+    plain, sealed = stage.archived(x), stage.archived(x, "b.tar", passphrase="hush")
+    assert b"geheim" not in plain.read_bytes() + sealed.read_bytes()
+    into(stage, plain, "y", *at(6001))
+    assert not list((stage.home.stack("y").state / "proxy").rglob("*.key"))
+    options = Options(timeout=1, passphrase="hush")
+    with Archive(sealed) as archive:
+        z = destination(archive, stage.home, "z", at(6003))
+        restore(archive, z, options, meter=METER, progress=stage.progress)
+    files = [path for path in (z.stack.state / "proxy").rglob("*") if path.is_file()]
+    assert [(path.name, path.read_text()) for path in files] == [("ml.key", "geheim")]
+    assert files[0].stat().st_mode & 0o777 == 0o600
+    assert "acme_state" not in z.stack.secrets.names()
+
+
+@pytest.mark.parametrize("name", ["../out", "/out", "a/../../out"])
+def test_what_is_none_of_the_proxy_s_is_not_written(stage: Stage, name: str) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    y = stage.wanted("scenario-3b", "name=y", *ACME[1:])
+    text = base64.b64encode(packed.getvalue()).decode()
+    for damaged in (text, text[:-9], "none"):
+        with pytest.raises(UserError, match="is damaged"), proxy_state.taken(y, damaged):
+            pass
+        assert not y.stack.state.exists() or not list(y.stack.state.rglob("*"))
