@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from stackctl.addresses import Way
+from stackctl.fitness import Finding
 from stackctl.observed import Observed
 from stackctl.pipe import Pipe
 from stackctl.plan import Step
@@ -93,6 +94,9 @@ class Runtime(Protocol):
 
     def check(self) -> None:
         """Raise a MachineError that says why this runtime cannot be used here."""
+
+    def fitness(self) -> Iterator[Finding]:
+        """What of the machine it depends on; the first tells whether it can be used at all."""
 
     def host(self, stack: Stack, scenario: Scenario, effective: Effective) -> Host:
         """The machine as the stack's files name it, of the kind that `rendering` takes."""

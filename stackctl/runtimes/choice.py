@@ -25,6 +25,11 @@ class Choice:
         return f"runtime {self.runtime.name}: {self.why}"
 
 
+def every() -> list[Runtime]:
+    """Each runtime that there is, in the order in which `auto` prefers them."""
+    return [kind() for kind in _RUNTIMES.values()]
+
+
 def runtime_of(manifest: Manifest) -> Runtime:
     """Where a stack was deployed.
 

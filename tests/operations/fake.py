@@ -16,6 +16,7 @@ import yaml
 
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, NotReady, UserError
+from stackctl.fitness import Finding
 from stackctl.observed import Observed, ServiceState
 from stackctl.operations import login
 from stackctl.pipe import Pipe
@@ -72,6 +73,10 @@ class FakeRuntime:
 
     name = "docker"
     rendering = OnceRendered
+
+    def fitness(self) -> Iterator[Finding]:
+        """Fit it is."""
+        yield Finding("Docker daemon", "ok", "imagined")
 
     def __init__(self, machine: Machine) -> None:
         self.machine, self.host_kind, self.lacks = machine, Host, ""

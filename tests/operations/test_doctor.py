@@ -11,13 +11,15 @@ import psutil
 import pytest
 
 from stackctl.errors import MachineError
+from stackctl.fitness import Finding
 from stackctl.operations import doctor
-from stackctl.operations.doctor import Finding, examine
+from stackctl.operations.doctor import examine
 from stackctl.render import Component
+from stackctl.runtimes import choice
 from stackctl.runtimes.base import Obstacle
-from stackctl.runtimes.docker import runtime as docker
+from stackctl.runtimes.docker import fitness as docker_fitness
 from stackctl.runtimes.embedded import components
-from stackctl.runtimes.embedded import runtime as embedded
+from stackctl.runtimes.embedded.runtime import Embedded
 from tests.operations.stage import Stage
 
 GB = 10**9
@@ -57,6 +59,8 @@ def fit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Fit:
     fit = Fit()
 
     class Daemon:
+        name = "docker"
+        fitness = docker_fitness.look
         endpoint = "unix:///run/docker.sock"
 
         @property
@@ -81,14 +85,16 @@ def fit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Fit:
             return {"DockerRootDir": fit.root, "SystemTime": told}
 
     class Processes:
+        name = "embedded"
+        fitness = Embedded.fitness
+
         def check(self) -> None:
             if fit.processes:
                 raise MachineError(fit.processes, hint="install that")
 
     parts = {"mlflow": Component("mlflow", "mlflow 3.17.2"),
              "mysql": Component("mysql", missing="it is not installed")}  # fmt: skip
-    monkeypatch.setattr(docker, "Docker", Daemon)
-    monkeypatch.setattr(embedded, "Embedded", Processes)
+    monkeypatch.setattr(choice, "every", lambda: [Daemon(), Processes()])
     monkeypatch.setattr(components, "find_all", lambda: parts)
     monkeypatch.setattr(
         psutil, "virtual_memory", lambda: SimpleNamespace(available=fit.memory)
@@ -113,8 +119,8 @@ def test_a_machine_that_is_fit_has_nothing_to_mend(stage: Stage, fit: Fit) -> No
     assert {finding.level for finding in findings.values()} == {"ok"}
     assert not [finding for finding in findings.values() if finding.mend]
     assert list(findings) == [
-        "Docker daemon", "Compose", "embedded runtime", "disk, home", "disk, Docker",
-        "address pool", "clock", "memory",
+        "Docker daemon", "Compose", "disk, Docker", "address pool", "clock", "embedded runtime",
+        "disk, home", "memory",
     ]  # fmt: skip
     assert findings["Docker daemon"].told == "27.5, API 1.47, at unix:///run/docker.sock"
     assert findings["embedded runtime"].told == "mlflow 3.17.2"

@@ -20,6 +20,7 @@ import yaml
 
 from stackctl.addresses import Addresses, Way, by_name
 from stackctl.errors import MachineError, NotReady, UserError
+from stackctl.fitness import Finding
 from stackctl.machine import listen_failure, listener
 from stackctl.observed import Observed, ServiceState, State
 from stackctl.pace import Patience
@@ -30,6 +31,7 @@ from stackctl.render import Bundle, ComposeRendering, Host, Service, project_nam
 from stackctl.runtimes import explanations
 from stackctl.runtimes.base import Identity, Inside, Obstacle, host_of
 from stackctl.runtimes.docker import compose as compose_commands
+from stackctl.runtimes.docker import fitness
 from stackctl.runtimes.docker.compose import Compose
 from stackctl.runtimes.docker.locality import refuse_remote, refuse_ssh
 from stackctl.scenario import Scenario
@@ -155,6 +157,10 @@ class Docker:
     def info(self) -> dict[str, Any]:
         """What the daemon tells of itself now."""
         return dict(self.client.info())
+
+    def fitness(self) -> Iterator[Finding]:
+        """The daemon and what it has."""
+        return fitness.look(self)
 
     def host(self, stack: Stack, scenario: Scenario, effective: Effective) -> Host:
         """The user's own files, and as whom containers act to be this user on the machine.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stackctl.errors import MachineError, NotReady
+from stackctl.fitness import Finding
 from stackctl.machine import folder_bytes, listen_failure, listener
 from stackctl.observed import Observed, ServiceState
 from stackctl.pace import Patience
@@ -71,6 +72,16 @@ class Embedded:
         mlflow = components.find_all()["mlflow"]
         if mlflow.missing:
             raise MachineError(mlflow.missing, hint=mlflow.mend)
+
+    def fitness(self) -> Iterator[Finding]:
+        """Whether it can be used, and which components this machine has for it."""
+        try:
+            self.check()
+        except MachineError as error:
+            yield Finding("embedded runtime", "problem", error.message, error.hint)
+            return
+        there = [one.label for one in components.find_all().values() if not one.missing]
+        yield Finding("embedded runtime", "ok", ", ".join(there))
 
     def host(self, stack: Stack, scenario: Scenario, effective: Effective) -> ProcessHost:
         """The user's own files, the programs of this machine, and ports that are free.
