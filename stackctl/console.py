@@ -16,7 +16,17 @@ def out() -> "Console":
     """A console for results: stdout; what is not a terminal is as wide as the longest line."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+    # What is shown are names that anybody may have chosen: nothing in them is markup.
+    return Console(
+        width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False
+    )
+
+
+def visible(text: str) -> str:
+    """A text that others chose, whose control and invisible characters do nothing here."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
 
 
 def say(line: str) -> None:

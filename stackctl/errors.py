@@ -60,7 +60,7 @@ class Undone(MachineError):
 def did_you_mean(word: str, known: list[str]) -> str:
     """A hint that names the nearest known word, or lists all of them."""
     near = get_close_matches(word, known, n=1, cutoff=0.65)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
 class UnknownName(UserError):

@@ -15,7 +15,7 @@ from stackctl.render import Bundle, Service
 _SIGNS = {
     "generate": "+", "create": "+", "write": "+", "build": "+", "pull": "+", "install": "+",
     "start": "+",
-    "open": "!", "change": "~", "recreate": "~", "restart": "~",
+    "open": "!", "need": "!", "change": "~", "recreate": "~", "restart": "~",
     "remove": "-", "delete": "-",
 }  # fmt: skip
 
@@ -78,6 +78,7 @@ def plan(
     *,
     files: Mapping[str, str],
     missing_secrets: list[str],
+    needed_secrets: Sequence[str] = (),
     settings: Mapping[str, tuple[str, str, str]] | None = None,
     data: str = "",
     rekeyed: str = "",
@@ -89,7 +90,8 @@ def plan(
         bundle: What is wanted.
         observed: What is there.
         files: `{relative path: text}` of the bundle that was deployed last.
-        missing_secrets: Secrets that have no file yet.
+        missing_secrets: Secrets that have no file yet, and get one.
+        needed_secrets: Those that nobody but the user can make, and that are not there.
         settings: `{key: (value of the last deploy, value now, source)}` of those that differ.
         data: The data folder, where it is still to be made.
         rekeyed: Why what MLflow encrypted is to be encrypted anew; "" where it is not.
@@ -97,6 +99,8 @@ def plan(
     """
     steps = [_setting_step(key, *change) for key, change in (settings or {}).items()]
     steps += [Step("generate", "secret", name, "it has no file") for name in missing_secrets]
+    steps += [Step("need", "secret", name, "yours to put there: it has no file")
+              for name in needed_secrets]  # fmt: skip
     if data:
         steps.append(Step("create", "folder", data, "local stores need it"))
     steps += _file_steps(bundle, files)

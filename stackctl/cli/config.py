@@ -59,14 +59,13 @@ def show(
         values = {key: {"value": value, "source": source} for key, value, source in rows}
         typer.echo(json.dumps(values, indent=2))
         return
-    from rich.markup import escape
     from rich.table import Table
 
-    from stackctl.console import out
+    from stackctl.console import out, visible
 
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(visible, row))
     out().print(table)
 
 

@@ -20,10 +20,9 @@ def gc(
 
     Without --yes nothing is deleted.
     """
-    from rich.markup import escape
     from rich.table import Table
 
-    from stackctl.console import out, say, size
+    from stackctl.console import out, say, size, visible
     from stackctl.operations import gc as operation
 
     chosen = recorded(stack)
@@ -31,7 +30,8 @@ def gc(
     table = Table("kind", "id", "name", "experiment", "size", box=None, pad_edge=False)
     for thing in deleted.things:
         more = f", traces: {thing['traces']}" if thing["traces"] else ""
-        table.add_row(thing["kind"] + more, thing["id"], escape(thing["name"]), thing["experiment"],
+        name = visible(thing["name"])
+        table.add_row(thing["kind"] + more, thing["id"], name, thing["experiment"],
                       size(thing["bytes"]))  # fmt: skip
     if deleted.things:
         out().print(table)

@@ -40,11 +40,12 @@ def list_(stack: StackOption = None, as_json: Json = False) -> None:
         return
     from rich.table import Table
 
-    from stackctl.console import out
+    from stackctl.console import out, visible
 
     table = Table("role", "users", "grants", "for", box=None, pad_edge=False)
     for role in found:
-        table.add_row(role.name, ", ".join(role.users), str(len(role.grants)), role.description)
+        users, meant = visible(", ".join(role.users)), visible(role.description)
+        table.add_row(visible(role.name), users, str(len(role.grants)), meant)
     out().print(table)
 
 
@@ -67,11 +68,13 @@ def remove(role: RoleName, stack: StackOption = None) -> None:
 @app.command("show")
 def show(role: RoleName, stack: StackOption = None, as_json: Json = False) -> None:
     """Show what who has a role may do, and who that is."""
+    from stackctl.console import visible
+
     found = _roles(stack).one(role)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))
         return
-    typer.echo(f"users: {', '.join(found.users) or 'nobody'}")
+    typer.echo(f"users: {visible(', '.join(found.users)) or 'nobody'}")
     print_grants(found.grants)
 
 

@@ -84,10 +84,9 @@ def _certificate(seen: "Overview") -> str:
 
 def _page(seen: "Overview") -> "Group":
     from rich.console import Group
-    from rich.markup import escape
     from rich.table import Table
 
-    from stackctl.console import size
+    from stackctl.console import size, visible
 
     facts = Table.grid(padding=(0, 2))
     manifest = seen.manifest
@@ -105,11 +104,11 @@ def _page(seen: "Overview") -> "Group":
         ("networks", ", ".join(seen.networks)),
     ):
         if value:
-            facts.add_row(key, escape(value))
+            facts.add_row(key, visible(value))
     services = Table("service", "state", "ports", "image", box=None, pad_edge=False)
     for service in seen.services:
         services.add_row(
-            service.name, str(service), ", ".join(service.ports), escape(service.program)
+            service.name, str(service), ", ".join(service.ports), visible(service.program)
         )
     parts: list[Table | str] = [facts, "", services]
     if seen.volumes:

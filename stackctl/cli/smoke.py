@@ -22,7 +22,7 @@ def smoke(
     """
     import tempfile
 
-    from stackctl.console import out, say, working
+    from stackctl.console import out, say, visible, working
     from stackctl.errors import UserError
     from stackctl.operations import smoke as smoking
     from stackctl.operations.clients import client_of
@@ -35,14 +35,14 @@ def smoke(
         steps = smoking.journey(user, secrets=found.secrets.values(), begins=tell)
     if junit is not None:
         junit.write_text(smoking.junit(steps, found.name), encoding="utf-8")
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("tried", "outcome", box=None, pad_edge=False)
     table.add_column("seconds", justify="right")
     table.add_column("found")
     for step in steps:
-        table.add_row(step.name, step.outcome, f"{step.seconds:.2f}", escape(step.detail))
+        detail = "\n".join(map(visible, step.detail.splitlines()))
+        table.add_row(step.name, step.outcome, f"{step.seconds:.2f}", detail)
     out().print(table)
     folders = [Path(tempfile.gettempdir()), found.data]
     if failed := smoking.failure(steps, found.name, user, folders):

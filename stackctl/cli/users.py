@@ -1,5 +1,7 @@
 """`stackctl users`, `grant` and `revoke`: who may do what on a stack with a login."""
 
+import csv
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -81,11 +83,12 @@ def list_(stack: StackOption = None, as_json: Json = False) -> None:
         return
     from rich.table import Table
 
-    from stackctl.console import out
+    from stackctl.console import out, visible
 
     table = Table("user", "administrator", "roles", box=None, pad_edge=False)
     for person in found:
-        table.add_row(person.name, "yes" if person.admin else "", ", ".join(person.roles))
+        roles = ", ".join(person.roles)
+        table.add_row(visible(person.name), "yes" if person.admin else "", visible(roles))
     out().print(table)
 
 
@@ -146,7 +149,9 @@ def import_(
         return
     with _written(passwords) as write:
         for user, password in enrolment.carry_out():
-            write(f"{user},{password}")
+            row = io.StringIO()
+            csv.writer(row, lineterminator="").writerow([user, password])
+            write(row.getvalue())
 
 
 @contextmanager
@@ -204,11 +209,12 @@ def print_grants(grants: "Sequence[Grant]") -> None:
     """As a table."""
     from rich.table import Table
 
-    from stackctl.console import out
+    from stackctl.console import out, visible
 
-    table = Table("permission", "on", "which", box=None, pad_edge=False)
+    table = Table("permission", "on", "which", "by role", box=None, pad_edge=False)
     for grant in grants:
-        table.add_row(grant.permission, grant.kind, grant.name)
+        row = (grant.permission, grant.kind, visible(grant.name), visible(grant.role))
+        table.add_row(*row)
     out().print(table)
 
 

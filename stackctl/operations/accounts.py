@@ -36,10 +36,12 @@ def of(deployment: Deployment) -> Accounts | None:
     return Accounts(deployment, found["users"], found["revision"]) if found["users"] else None
 
 
-def left_behind(accounts: Accounts | None, target: Deployment) -> list[str]:
-    """That they stay, where the target asks nobody to log in."""
-    if accounts is None or target.settings.auth == "basic":
+def outlook(accounts: Accounts | None, target: Deployment) -> list[str]:
+    """That they come along, or stay, where the target asks nobody to log in."""
+    if accounts is None:
         return []
+    if target.settings.auth == "basic":
+        return [f"{accounts.told} will come along with passwords, roles and permissions"]
     return [
         f"{accounts.told} with roles and permissions stay behind: stack {target.stack.name!r} has "
         "no login; to take them along, set auth=basic for it"

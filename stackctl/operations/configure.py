@@ -38,8 +38,8 @@ def set_(home: Home, name: str, pairs: Sequence[str]) -> Changes:
         _begin(home, file, name, scenario)
         before = dict(file.tables[name].settings)
         values = _values(_check(home, file, name, [f"{k}={v}" for k, v in given.items()]))
-        file.put(name, file.tables[name].scenario, {key: values[key] for key in given})
-    return {key: (_shown(before, key), settings.shown(values[key])) for key in given}
+        file.put(name, file.tables[name].scenario, {key: values.get(key) for key in given})
+    return {key: (_shown(before, key), settings.shown(values.get(key))) for key in given}
 
 
 def unset(home: Home, name: str, keys: Sequence[str]) -> Changes:
@@ -52,7 +52,7 @@ def unset(home: Home, name: str, keys: Sequence[str]) -> Changes:
         _begin(home, file, name)
         before = dict(file.tables[name].settings)
         for key in keys:
-            if not file.take(name, key):
+            if key not in before or not file.take(name, key):
                 raise UnknownName("setting", key, list(before), file.tables[name].where)
         if keys:
             _check(home, file, name)

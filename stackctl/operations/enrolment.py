@@ -61,12 +61,22 @@ def read(path: Path) -> list[Wanted]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise UserError(f"{path} cannot be read: {reason}", hint="is the path right?") from None
+    except OSError as error:
+        why = error.strerror
+        raise UserError(f"{path} cannot be read: {why}", hint="is the path right?") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} cannot be read: it is no UTF-8 text",
+                        hint="save it as CSV in UTF-8") from None  # fmt: skip
+    try:
+        return _wanted(path, text)
+    except csv.Error as error:
+        raise UserError(f"{path} is no CSV file: {error}", hint=_FORMAT) from None
+
+
+def _wanted(path: Path, text: str) -> list[Wanted]:
     rows = csv.DictReader(io.StringIO(text), restkey="", skipinitialspace=True)
     columns = [name.strip().lower() for name in rows.fieldnames or ()]
-    if "user" not in columns or set(columns) - {*_COLUMNS}:
+    if "user" not in columns or set(columns) - {*_COLUMNS} or len({*columns}) < len(columns):
         raise UserError(f"{path}:1: {', '.join(columns) or 'nothing'} are not its columns",
                         hint=_FORMAT)  # fmt: skip
     rows.fieldnames = columns

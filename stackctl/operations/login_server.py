@@ -16,7 +16,13 @@ from stackctl.secrets import redact
 # What each may, from least to most (MLflow 3.17.2, mlflow/server/auth/permissions.py).
 PERMISSIONS = ("DENY", "READ", "USE", "EDIT", "MANAGE")
 # What a user may be given a permission on, by the words of MLflow.
-THINGS = {"experiment": "experiment", "model": "registered_model"}
+THINGS = {
+    "experiment": "experiment",
+    "model": "registered_model",
+    "registered_model": "registered_model",
+}
+# How a role begins that MLflow makes for a user, for what they alone were given.
+OF_ONE_USER = "__user_"
 # Every one of a kind.
 ALL = "*"
 
@@ -30,12 +36,14 @@ class Grant:
         kind: What it is on, in MLflow's words.
         id: Which, as MLflow knows it; `*` is every one.
         name: Which, as people do.
+        role: By which role; "" where it was given to the user alone.
     """
 
     permission: str
     kind: str
     id: str
     name: str
+    role: str = ""
 
 
 class LoginServer:
@@ -56,8 +64,13 @@ class LoginServer:
         self._deployment = deployment
         self._names: dict[str, str] = {}
 
-    def thing(self, thing: str, which: str) -> tuple[str, str]:
+    def thing(self, thing: str, which: str, *, gone: bool = False) -> tuple[str, str]:
         """A thing that permissions are for, as MLflow calls its kind, and it.
+
+        Args:
+            thing: Its kind.
+            which: Its name.
+            gone: A model need not be there any more: its name alone is what MLflow keeps.
 
         Raises:
             UserError: There are no permissions for such things, or there is no such thing.
@@ -71,14 +84,20 @@ class LoginServer:
             found = self.ask("GET", "2.0/mlflow/experiments/get-by-name",
                              {"experiment_name": which})  # fmt: skip
             which = str(found["experiment"]["experiment_id"])
-        else:
+        elif not gone:
             self.ask("GET", "2.0/mlflow/registered-models/get", {"name": which})
         return THINGS[thing], which
 
     def granted(self, rows: Iterable[Mapping[str, Any]]) -> tuple[Grant, ...]:
         """What the server says of permissions, with the names of what they are on."""
         return tuple(
-            Grant(row["permission"], row["resource_type"], which, self._name(row, which))
+            Grant(
+                row["permission"],
+                row["resource_type"],
+                which,
+                self._name(row, which),
+                "" if (role := str(row.get("role_name") or "")).startswith(OF_ONE_USER) else role,
+            )
             for row in rows
             for which in [str(row["resource_pattern"])]
         )

@@ -16,6 +16,7 @@ from stackctl.operations.releases import refuse_newer_mlflow, refuse_older_mlflo
 from stackctl.plan import Plan, plan
 from stackctl.proof import certificate
 from stackctl.render import Bundle
+from stackctl.secrets.rules import rule
 from stackctl.settings import Effective
 from stackctl.stack import Manifest, Stack
 from stackctl.stack.bundle import bundle_files
@@ -72,7 +73,8 @@ def prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
             bundle,
             observed,
             files=files,
-            missing_secrets=missing,
+            missing_secrets=[name for name in missing if not rule(name).given],
+            needed_secrets=[name for name in missing if rule(name).given],
             settings=changed,
             data=str(data) if data is not None and not data.exists() else "",
             rekeyed=_strangers_keys(deployment, manifest, observed, missing),

@@ -92,7 +92,7 @@ def look(origin: Origin, target: Deployment, choices: Collection[Choice] = ()) -
     with origin.held():
         left: list[str] = []
         census, size, told = _look(origin, target, choices, left.append)
-        notes = [*told, *accounts.left_behind(origin.accounts(), target), *left]
+        notes = [*told, *accounts.outlook(origin.accounts(), target), *left]
         there = admit(target, new=True, resumes=(STATUS,))
         keys.refuse_without(target)
         if there is not None and there.deployed_at and there.status != STATUS:
@@ -126,7 +126,7 @@ def promote(
     with origin.held(), held(target, new=True, resumes=(STATUS,)) as door:
         census, size, told = _look(origin, target, choices, lambda _: None)
         people = origin.accounts()
-        for line in [*told, *accounts.left_behind(people, target)]:
+        for line in [*told, *accounts.outlook(people, target)]:
             progress(line)
         before = door.known
         keys.refuse_without(target)

@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackctl.errors import UnknownName, UserError
-from stackctl.operations.login_server import Grant, LoginServer, refuse_no_permission
-from stackctl.operations.users import OF_ONE_USER, People
+from stackctl.operations.login_server import (
+    OF_ONE_USER,
+    Grant,
+    LoginServer,
+    refuse_no_permission,
+)
+from stackctl.operations.users import People
 
 # Of a server without others, and of one with them the one that everybody has.
 _WORKSPACE = "default"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,98}[A-Za-z0-9._-])?")
+# MLflow 3.17.2, mlflow/server/auth/db/models.py; SQLite does not mind, and others do.
+_MOST = 1024
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,11 @@ class Roles:
         if not _NAME.fullmatch(name):
             raise UserError(f"{name[:80]!r} can be no role's name",
                             hint="1 to 100 letters, digits, blanks, '.', '_' and '-', the first a "
-                            "letter or a digit")  # fmt: skip
+                            "letter or a digit, the last no blank")  # fmt: skip
+        if len(description) > _MOST or not description.isprintable():
+            raise UserError(f"a description of {len(description)} characters is too long, or has "
+                            "some that nobody sees", hint=f"one line of at most {_MOST}"
+                            )  # fmt: skip
         if name in self._rows():
             raise UserError(f"there is a role {name!r}", hint="nothing was changed")
         values = {"workspace": _WORKSPACE, "name": name, "description": description}
@@ -109,7 +120,7 @@ class Roles:
         Raises:
             UserError: The role says nothing of it.
         """
-        kind, found = self._server.thing(thing, which)
+        kind, found = self._server.thing(thing, which, gone=True)
         there = _of(self._row(name), kind, found)
         if there is None:
             raise UserError(f"role {name!r} says nothing of {thing} {which!r}",

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackctl.errors import UnknownName, UserError
-from stackctl.operations.login_server import Grant, LoginServer, refuse_no_permission
+from stackctl.operations.login_server import (
+    OF_ONE_USER,
+    Grant,
+    LoginServer,
+    refuse_no_permission,
+)
 from stackctl.secrets.rules import rule
 
 # Whose password stackctl itself keeps.
 OWN = "admin"
-# How a role begins that MLflow makes for a user, for what they alone were given.
-OF_ONE_USER = "__user_"
 _NAME = re.compile(r"[^\s:\x00-\x1f\x7f]{1,255}")
 # 24 bytes: 192 bits, in 32 characters that need no quoting.
 _PASSWORD_BYTES = 24
@@ -107,8 +110,9 @@ class People:
         """
         refuse_no_permission(permission)
         of = self._of(name, thing, which)
+        of_it = (of["resource_type"], of["resource_id"])
         there = [one.permission for one in self.grants(name)
-                 if (one.kind, one.id) == (of["resource_type"], of["resource_id"])]  # fmt: skip
+                 if (one.kind, one.id) == of_it and not one.role]  # fmt: skip
         if there == [permission]:
             return
         if there:
@@ -119,13 +123,25 @@ class People:
         )
 
     def revoke(self, name: str, thing: str, which: str) -> None:
-        """Have a user do no more with it than everybody may."""
-        self._server.ask(
-            "POST", "3.0/mlflow/users/permissions/revoke", self._of(name, thing, which)
-        )
+        """Have a user do no more with it than everybody, or who has a role of theirs.
 
-    def _of(self, name: str, thing: str, which: str) -> dict[str, str]:
-        kind, found = self._server.thing(thing, which)
+        Raises:
+            UserError: They were not given it themselves.
+        """
+        of = self._of(name, thing, which, gone=True)
+        found = [one for one in self.grants(name)
+                 if (one.kind, one.id) == (of["resource_type"], of["resource_id"])]  # fmt: skip
+        if all(one.role for one in found):
+            by = ", ".join(repr(one.role) for one in found)
+            raise UserError(
+                f"user {name!r} was given nothing on {thing} {which!r} by themselves",
+                hint=f"it is by role {by}: stackctl roles revoke, or roles unassign" if by
+                else f"what they may: stackctl users show '{name}'",
+            )  # fmt: skip
+        self._server.ask("POST", "3.0/mlflow/users/permissions/revoke", of)
+
+    def _of(self, name: str, thing: str, which: str, *, gone: bool = False) -> dict[str, str]:
+        kind, found = self._server.thing(thing, which, gone=gone)
         return {"username": name, "resource_type": kind, "resource_id": found}
 
     def _check(self, password: str) -> None:
@@ -145,10 +161,11 @@ def refuse_name(name: str, where: str = "") -> None:
     Raises:
         UserError: It cannot; said is where it is from.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or not name.isprintable():
         raise UserError(
             f"{where}{': ' if where else ''}{name[:80]!r} can be no user's name",
-            hint="1 to 255 characters, without blanks, without ':', which ends it in a login",
+            hint="1 to 255 characters that can be seen, without blanks, without ':', which ends it "
+            "in a login",
         )
 
 

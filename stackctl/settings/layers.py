@@ -216,7 +216,8 @@ def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
 def variable(key: str) -> str:
     """The environment variable of a setting; names of MLflow's own variables stay as they are."""
     (*tables, name) = split(key)
-    own = name if f"{'.'.join(tables)}." == _VARIABLES else name.upper().replace("-", "_")
+    plain = name.upper().replace("-", "_").replace(".", "__")
+    own = name if f"{'.'.join(tables)}." == _VARIABLES else plain
     return PREFIX + "__".join([*(table.upper() for table in tables), own])
 
 

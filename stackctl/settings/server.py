@@ -69,7 +69,9 @@ OWN_SECRETS = (
 )  # fmt: skip
 # Options of uvicorn and gunicorn that say what those of `mlflow server` say.
 _OWN_OPTIONS: Mapping[str, str] = {
-    **dict.fromkeys(("--host", "--bind", "-b", "--uds", "--fd"), "bind"),
+    **dict.fromkeys(
+        ("--host", "--bind", "-b", "--uds", "--fd", "--listen", "--unix-socket"), "bind"
+    ),
     "--port": "port",
     **dict.fromkeys(("--workers", "-w"), "workers"),
     "--log-level": "log_level",
@@ -83,12 +85,28 @@ _UVICORN = "uvicorn-opts"
 _ARGUMENT = re.compile(r"[a-z][a-z0-9-]{0,60}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,120}")
 _SECRET_NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
-# Words of a variable's name that say what its value is.
-_TELLING = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "CREDENTIALS",
-            "APIKEY", "PAT"}  # fmt: skip
-# Last words of one that has only to do with a secret.
-_HARMLESS = {"FILE", "PATH", "TTL", "SIZE", "SECONDS", "TIMEOUT", "COUNT", "URL", "ENABLED"}
-_LOGIN_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+# How words of a variable's name end, and whole ones, that say what its value is.
+_TELLING = ("PASSWORD", "PASSWD", "PASSPHRASE", "PWD", "SECRET", "TOKEN", "CREDENTIAL",
+            "CREDENTIALS", "APIKEY")  # fmt: skip
+_WORDS = {"PASS", "KEY", "KEYS", "DSN", "PAT"}
+# Last words of one that has only to do with a secret, and what such a value looks like.
+_HARMLESS = {
+    **dict.fromkeys(("FILE", "PATH", "DIR", "CREDENTIALS"), re.compile(r"[/~.][^\s;=]*")),
+    **dict.fromkeys(("TTL", "SIZE", "SECONDS", "TIMEOUT", "COUNT"), re.compile(r"\d+\w{0,2}")),
+    "URL": re.compile(r"https?://[^@?]*"),
+}
+# Values that are secrets under whatever name.
+_SECRET_VALUE = re.compile(
+    r"://[^/@\s]+@|(accountkey|sharedaccesskey|token|password|secret|api_?key|sig)="
+    r"|^(bearer|basic) |\b(sk|hf|ghp|gho|xox[bp])[-_]\w{8}|\bAKIA[A-Z0-9]{12}",
+    re.IGNORECASE,
+)
+# Files of a stack's own secrets: stackctl makes them, and servers are told of them already.
+OWN_FILES = (
+    "postgres_password", "mysql_password", "mysql_root_password", "s3_access_key", "s3_secret_key",
+    "admin_password", "flask_secret_key", "webhook_key", "gateway_passphrase", "ca_key",
+    "ca_certificate", "tls_certificate", "tls_key",
+)  # fmt: skip
 
 
 class Refused(ValueError):
@@ -112,6 +130,10 @@ def _texts(value: object) -> object:
     """
     if not isinstance(value, Mapping):
         return value
+    for key, inner in value.items():
+        if not isinstance(inner, str | int | float):
+            # Whatever it is, it may be a secret.
+            raise Refused(str(key), "a value is a text, a number, true or false", hidden=True)
     words = {
         key: str(inner).lower() if isinstance(inner, bool) else inner
         for key, inner in value.items()
@@ -124,12 +146,14 @@ def _texts(value: object) -> object:
 
 
 def _is_secret(name: str, value: str) -> bool:
+    if _SECRET_VALUE.search(value):
+        return True
     words = name.upper().split("_")
-    telling = bool(_TELLING.intersection(words)) or words[-1] == "KEY"
-    plain = value.isdecimal() or value.lower() in ("true", "false")
-    return (telling and words[-1] not in _HARMLESS and not plain) or bool(
-        _LOGIN_IN_URL.search(value)
-    )
+    telling = any(word.endswith(_TELLING) or word in _WORDS for word in words)
+    if not telling or value.lower() in ("true", "false"):
+        return False
+    shape = _HARMLESS.get(words[-1])
+    return not (shape and shape.fullmatch(value))
 
 
 def _refuse_own(name: str, setting: str, what: str = "this") -> None:
@@ -140,8 +164,14 @@ def _refuse_own(name: str, setting: str, what: str = "this") -> None:
 def _refuse_shape(name: str, value: str, shape: re.Pattern[str], what: str) -> None:
     if not shape.fullmatch(name):
         raise Refused(name, f"{name!r} is no name of {what}", hidden=True)
-    if len(value) > 4096 or any(ord(character) < 32 for character in value):
-        raise Refused(name, "a value has no control characters, and at most 4096", hidden=True)
+    if not value.isprintable():
+        raise Refused(name, "a value has no control or invisible characters", hidden=True)
+    if len(value) > 4096:
+        why = f"a value has at most 4096 characters, and this has {len(value)}"
+        raise Refused(name, why, hidden=True)
+    if value != value.removeprefix(SECRET) and what != "a variable":
+        raise Refused(name, "an option is seen by everybody; a variable takes a secret: "
+                      f"server.env.NAME={SECRET}NAME")  # fmt: skip
 
 
 def _arguments(values: dict[str, str]) -> dict[str, str]:
@@ -149,9 +179,9 @@ def _arguments(values: dict[str, str]) -> dict[str, str]:
         _refuse_shape(name, value, _ARGUMENT, "an option of `mlflow server`, without its dashes")
         if name in OWN_ARGUMENTS:
             _refuse_own(name, OWN_ARGUMENTS[name])
-        if _LOGIN_IN_URL.search(value):
+        if _SECRET_VALUE.search(value):
             variable = f"MLFLOW_{name.upper().replace('-', '_')}"
-            raise Refused(name, "it holds a password, which all could read; MLflow takes it from "
+            raise Refused(name, "it holds a secret, which all could read; MLflow takes it from "
                           f"a variable too, as server.env.{variable}={SECRET}NAME",
                           hidden=True)  # fmt: skip
         if name.endswith("-opts"):
@@ -165,8 +195,10 @@ def _refuse_own_options(name: str, value: str) -> None:
     except ValueError:
         raise Refused(name, "a quote is left open") from None
     for word in words:
-        if word in _OWN_OPTIONS:
-            _refuse_own(name, _OWN_OPTIONS[word], word)
+        # A short one may have its value joined on.
+        option = word if word.startswith("--") else word[:2]
+        if option in _OWN_OPTIONS:
+            _refuse_own(name, _OWN_OPTIONS[option], option)
 
 
 def _variables(values: dict[str, str]) -> dict[str, str]:
@@ -177,7 +209,10 @@ def _variables(values: dict[str, str]) -> dict[str, str]:
                           "see stackctl secrets", hidden=True)  # fmt: skip
         if name in OWN_VARIABLES or name.startswith("STACKCTL_"):
             _refuse_own(name, OWN_VARIABLES.get(name, ""))
-        if value.startswith(SECRET):
+        if value.strip().lower().startswith(SECRET):
+            if value.removeprefix(SECRET) in OWN_FILES:
+                raise Refused(name, "that secret is the stack's own, and servers have those that "
+                              "they need; name one of yours")  # fmt: skip
             if not _SECRET_NAME.fullmatch(value.removeprefix(SECRET)):
                 raise Refused(name, f"write {SECRET}NAME, and the name with a-z, 0-9 and '_'",
                               hidden=True)  # fmt: skip

@@ -219,3 +219,18 @@ def test_a_stack_is_opened_when_the_user_says_so(stage: Stage, stackctl: Call) -
     assert "auth basic -> none, from --set: nobody has to log in any more" in refused.err
     assert stackctl("deploy", "scenario-5", "--set", "auth=none", "--yes").code == 0
     assert stage.manifest("scenario-5").settings["auth"] == "none"
+
+
+def test_a_value_of_a_table_is_taken_away_by_an_empty_one_and_by_its_whole_name(
+    team: Stage,
+) -> None:
+    words = ["server.env.A=1", "server.env.B=2", "server.args.x-frame-options=DENY"]
+    configure.set_(team.home, "team", words)
+    assert configure.set_(team.home, "team", ["server.env.A="]) == {"server.env.A": ("1", "")}
+    for table in ("server", "server.env", "server.", "images"):
+        with team.refuses(2, f"there is no setting {table!r}"):
+            configure.unset(team.home, "team", [table])
+    configure.unset(team.home, "team", ["server.env.A", "server.env.B"])
+    text = team.home.settings_file.read_text()
+    assert "env" not in text
+    assert "DENY" in text

@@ -485,6 +485,10 @@ def test_a_secret_that_a_setting_names_is_there_before_anything_begins(stage: St
     flags = ("name=x", "server.env.HF_TOKEN=secret:hf_token")
     with stage.refuses(2, "/.secrets/x/hf_token: is missing; put the value there"):
         stage.deploy("scenario-3b", *flags)
+    steps = look(stage.wanted("scenario-3b", *flags)).plan.steps
+    assert [(s.action, s.cause) for s in steps if s.name == "hf_token"] == [
+        ("need", "yours to put there: it has no file")
+    ]
     stage.home.stack("x").secrets.take("hf_token", "hf-0123456789")
     stage.deploy("scenario-3b", *flags)
     assert "hf_token" in stage.manifest("x").secrets

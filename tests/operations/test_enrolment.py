@@ -45,6 +45,7 @@ def test_a_file_says_who_is_wanted(tmp_path: Path, text: str, wanted: list[Wante
         ("user,admin\n,yes\n", 2, "'' can be no user's name"),
         ("user\nada\nada\n", 3, "'ada' is there already"),
         ("user\nadmin\n", 2, "'admin' is there already"),
+        ("user,user\nada,eve\n", 1, "user, user are not its columns"),
         ("user,admin\nada,perhaps\n", 2, "'perhaps' is neither yes nor no"),
     ],
 )
@@ -99,3 +100,8 @@ def test_only_what_is_not_so_already_is_done_and_nothing_is_taken_away() -> None
 def test_roles_that_are_none_are_named_before_anybody_is_made() -> None:
     with pytest.raises(UserError, match="there is no role 'a', 'b'; make it first: stackctl roles"):
         enrolment(Wanted("max", False, ("b", "readers", "a")))
+
+
+def test_a_field_of_a_megabyte_is_no_csv(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no CSV file: field larger"):
+        read(written(tmp_path, f"user\n{'x' * 200_000}\n"))

@@ -1,10 +1,13 @@
 """Who may use a stack: what is refused before its server is asked."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from stackctl.errors import UserError
 from stackctl.operations.login_server import LoginServer
+from stackctl.operations.roles import Roles
 from stackctl.operations.users import People, new_password
 from stackctl.proof.roundtrip import RoundTrip, RoundTripError
 from stackctl.secrets.rules import rule
@@ -31,7 +34,9 @@ def test_a_stack_without_a_login_has_no_users(stage: Stage) -> None:
         LoginServer(x)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a:b", "a\nb", "x" * 256, " a", "a\0"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a:b", "a\nb", "x" * 256, " a", "a\0", "a\u200bb", "\u202eevil", "\udcff"]
+)
 def test_a_name_is_one_that_a_login_can_send(stage: Stage, people: People, name: str) -> None:
     with stage.refuses(2, "can be no user's name"):
         people.add(name, GOOD)
@@ -119,3 +124,74 @@ def test_a_password_is_read_from_a_file_and_not_shown(
     assert made.out.strip() in sent[1].decode()
     assert "shown once" in made.err
     assert stackctl("users", "add", "ada", "--password-file", str(tmp_path / "none")).code == 3
+
+
+# What is told and asked, of a server that answers so.
+
+ROWS = [
+    {"resource_type": "experiment", "resource_pattern": "*", "permission": "MANAGE",
+     "role_name": "readers", "workspace": "default"},
+    {"resource_type": "registered_model", "resource_pattern": "m", "permission": "READ",
+     "role_name": "__user_2__", "workspace": "default"},
+]  # fmt: skip
+
+
+@pytest.fixture
+def asked(people: People, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the server of a stack `x` is asked, which knows `ROWS` of every user."""
+    found: list[tuple[str, str]] = []
+
+    def answer(_: object, method: str, url: str, body: bytes | None, __: str) -> bytes:
+        found.append((url.rpartition("/mlflow/")[2].partition("?")[0], (body or b"").decode()))
+        return json.dumps({"permissions": ROWS}).encode()
+
+    monkeypatch.setattr(RoundTrip, "request", answer)
+    return found
+
+
+def test_what_a_role_gives_is_not_the_user_s_own(
+    people: People, asked: list[tuple[str, str]]
+) -> None:
+    assert [(one.id, one.role) for one in people.grants("ada")] == [("*", "readers"), ("m", "")]
+    asked.clear()
+    people.grant("ada", "READ", "experiment", "*")
+    assert [path for path, _ in asked] == ["users/permissions/list", "users/permissions/grant"]
+    asked.clear()
+    people.grant("ada", "MANAGE", "experiment", "*")
+    assert asked[-1][0] == "users/permissions/grant"
+    with pytest.raises(UserError, match="it is by role 'readers': stackctl roles revoke"):
+        people.revoke("ada", "experiment", "*")
+    with pytest.raises(UserError, match="stackctl users show 'ada'"):
+        people.revoke("ada", "model", "other")
+
+
+def test_a_model_that_is_gone_can_be_revoked(people: People, asked: list[tuple[str, str]]) -> None:
+    people.revoke("ada", "registered_model", "m")
+    assert [path for path, _ in asked] == ["users/permissions/list", "users/permissions/revoke"]
+
+
+def test_names_are_shown_as_they_are_and_do_nothing(
+    stage: Stage, stackctl: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may make an experiment chooses its name."""
+    stage.deployed("scenario-5", "name=x", "auth=basic")
+    names = ["[/x]", "[b]admin[/b]", ":bomb:", "esc\x1b[31m", "\u202eevil"]
+    users = [{"username": name, "is_admin": False, "roles": []} for name in names]
+    monkeypatch.setattr(
+        RoundTrip, "request", lambda *_: json.dumps({"users": users, "permissions": []}).encode()
+    )
+    shown = stackctl("users", "list")
+    assert (shown.code, shown.err) == (0, "")
+    for said in ("[/x]", "[b]admin[/b]", ":bomb:", "esc\\x1b[31m", "\\u202eevil"):
+        assert said in shown.out
+    assert "\x1b" not in shown.out
+
+
+def test_a_description_fits_every_database(stage: Stage, people: People) -> None:
+    roles = Roles(people._server)
+    for description in ("d" * 1025, "two\nlines", "esc\x1b"):
+        with stage.refuses(2, "one line of at most 1024"):
+            roles.add("readers", description)
+    for name in ("", "a/b", "blank ", "x" * 101):
+        with stage.refuses(2, "can be no role's name"):
+            roles.add(name)

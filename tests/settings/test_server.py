@@ -1,12 +1,16 @@
 """What people tell MLflow's servers in MLflow's own words, and what is refused."""
 
+from datetime import datetime
+
 import click
 import pytest
 
 from stackctl import scenarios
-from stackctl.errors import BadSetting
+from stackctl.errors import BadSetting, UnknownName
+from stackctl.secrets import placeholders
+from stackctl.secrets.rules import rule
 from stackctl.settings import resolve
-from stackctl.settings.server import OWN_ARGUMENTS, OWN_VARIABLES, Server
+from stackctl.settings.server import OWN_ARGUMENTS, OWN_FILES, OWN_VARIABLES, Server
 from tests.bundles import bundle, processes
 
 FREE = {
@@ -85,6 +89,22 @@ def test_every_variable_that_a_server_is_told_is_known_as_ours() -> None:
         "server.env.X=secret:../hidden",
         "server.env.A B=hidden",
         "server.env.X=hidden\x07",
+        "server.env.X=hidden\u2028",
+        "server.env.X=hidden\udcff",
+        f"server.env.X={'hidden' * 999}",
+        "server.env.PGPASSWORD=hidden",
+        "server.env.MYSQL_PWD=hidden",
+        "server.env.API_KEYS=hidden",
+        "server.env.PIN_PASSWORD=123456hidden",
+        "server.env.X_PASSWORD_COUNT=hidden",
+        "server.env.AUTH=Bearer hidden",
+        "server.env.OPENAIKEY=sk-hidden123456",
+        "server.env.STORAGE=AccountName=a;AccountKey=hidden",
+        "server.env.HTTPS_PROXY=http://hidden@proxy",
+        "server.env.SENTRY_DSN=https://hidden@host/1",
+        "server.env.X=https://h/?token=hidden",
+        "server.env.X= secret:hidden",
+        "server.env.X=Secret:hidden",
         "server.args.read-replica-backend-store-uri=postgresql://ada:hidden@db/mlflow",
     ],
 )
@@ -96,10 +116,19 @@ def test_what_may_be_a_secret_is_refused_and_not_repeated(flag: str) -> None:
 
 @pytest.mark.parametrize(
     "flag",
-    ["server.env.MAX_TOKENS=100", "server.env.MLFLOW_SERVER_SSL_KEY_FILE=/etc/key.pem",
-     "server.env.TOKEN_TTL=1h", "server.env.USE_TOKEN=true", "server.env.KEYCLOAK_REALM=x",
-     "server.env.HF_TOKEN=secret:hf_token", "server.env.HTTPS_PROXY=http://proxy:3128"],
-)  # fmt: skip
+    [
+        "server.env.MAX_TOKENS=100",
+        "server.env.MLFLOW_SERVER_SSL_KEY_FILE=/etc/key.pem",
+        "server.env.TOKEN_TTL=1h",
+        "server.env.TOKEN_URL=https://login.example.org/token",
+        "server.env.GOOGLE_APPLICATION_CREDENTIALS=/etc/gcp.json",
+        "server.env.COMPAT=yes",
+        "server.env.USE_TOKEN=true",
+        "server.env.KEYCLOAK_REALM=x",
+        "server.env.HF_TOKEN=secret:hf_token",
+        "server.env.HTTPS_PROXY=http://proxy:3128",
+    ],
+)
 def test_what_only_sounds_so_is_taken(flag: str) -> None:
     key, _, value = flag.partition("=")
     assert server(flag).env == {key.removeprefix("server.env."): value}
@@ -111,6 +140,9 @@ def test_what_only_sounds_so_is_taken(flag: str) -> None:
         ("uvicorn-opts=--host 0.0.0.0", "--host", "bind"),
         ("uvicorn-opts=--limit-concurrency 9 --workers=9", "--workers", "workers"),
         ("gunicorn-opts=-b 0.0.0.0:1", "-b", "bind"),
+        ("gunicorn-opts=-b0.0.0.0:1", "-b", "bind"),
+        ("uvicorn-opts=-w3", "-w", "workers"),
+        ("waitress-opts=--listen=0.0.0.0:1", "--listen", "bind"),
         ("uvicorn-opts=--forwarded-allow-ips='*'", "--forwarded-allow-ips", "trusted_proxies"),
     ],
 )
@@ -171,3 +203,33 @@ def test_a_secret_is_one_of_the_stack_that_nobody_can_make() -> None:
 def test_what_keeps_files_has_no_workspaces() -> None:
     with pytest.raises(BadSetting, match="MLflow has workspaces in databases, and scenario-3a"):
         bundle("scenario-3a", "workspaces=true")
+
+
+@pytest.mark.parametrize("name", OWN_FILES)
+def test_a_secret_of_the_stack_s_own_is_given_to_nobody_else(name: str) -> None:
+    assert "that secret is the stack's own" in refusal(f"server.env.K=secret:{name}")
+
+
+def test_the_stack_s_own_secrets_are_those_that_have_a_rule() -> None:
+    assert all(rule(name) is not rule("another") for name in OWN_FILES)
+    assert set(OWN_FILES) == set(placeholders())
+
+
+def test_an_option_takes_no_secret() -> None:
+    assert "server.env.NAME=secret:NAME" in refusal("server.args.basic-auth-pw=secret:x")
+
+
+@pytest.mark.parametrize("value", [["hidden"], {"a": "hidden"}, None, datetime(2026, 1, 1)])
+def test_what_is_no_text_is_not_repeated(value: object) -> None:
+    found = scenarios.load("scenario-5").model_copy(
+        update={"settings": {"server": {"env": {"DB_TOKEN": value}}}}
+    )
+    with pytest.raises(BadSetting) as refused:
+        resolve(found, environment={})
+    assert "hidden" not in str(refused.value)
+
+
+def test_a_variable_that_is_none_is_named_as_it_was_written() -> None:
+    for name in ("STACKCTL_SERVER__ENV", "STACKCTL_SERVER__FOO__X"):
+        with pytest.raises(UnknownName, match=f"from environment {name}"):
+            resolve(scenarios.load("scenario-5"), environment={name: "x"})
