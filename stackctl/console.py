@@ -1,13 +1,14 @@
 """Where text goes: results to stdout, progress and errors to stderr."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
+    from rich.table import Table
 
 _WIDE = 10_000
 
@@ -27,6 +28,16 @@ def visible(text: str) -> str:
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in text
     )
+
+
+def table(*columns: str, rows: Iterable[Sequence[str]]) -> "Table":
+    """Rows of texts below their columns; whoever chose a text, it is only shown."""
+    from rich.table import Table
+
+    made = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        made.add_row(*map(visible, row))
+    return made
 
 
 def say(line: str) -> None:

@@ -22,7 +22,6 @@ from stackctl.runtimes import choice
 from stackctl.runtimes.base import Runtime
 from stackctl.scenario import Scenario
 from stackctl.secrets import SecretFolder
-from stackctl.services import replicas
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack
 from stackctl.stores import ARTIFACTS, BACKENDS, ArtifactStore, BackendStore
@@ -92,8 +91,7 @@ class Deployment:
     @property
     def servers(self) -> list[str]:
         """Its services that are MLflow itself, each as often as it is there."""
-        number = self.settings.replicas
-        return [one for name in self.scenario.servers for one in replicas(name, number)]
+        return self.settings.each(self.scenario.servers)
 
     @property
     def backend(self) -> BackendStore:
@@ -165,8 +163,8 @@ class Deployment:
         try:
             path = self.stack.home.path / Path(named).expanduser()
             return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError, RuntimeError) as error:
-            why = getattr(error, "strerror", None) or "it is no text, or there is no such user"
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
             source = self.effective.sources.get("extra.compose", "default")
             raise BadSetting("extra.compose", named, source, f"it cannot be read: {why}") from None
 

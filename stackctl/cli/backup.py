@@ -69,22 +69,20 @@ def list_(
     ] = None,
 ) -> None:  # fmt: skip
     """List the archives of a folder, or tell of one."""
-    from rich.table import Table
-
-    from stackctl.console import out, size
+    from stackctl.console import out, size, table
     from stackctl.operations.backup import FOLDER, listed
 
-    table = Table("file", "stack", "scenario", "mlflow", "created", "size", "runs", box=None,
-                  pad_edge=False)  # fmt: skip
-    for entry in listed(place or home().path / FOLDER):
-        about = entry.manifest
-        runs = _range(about["counts"]["runs"]) if about else entry.problem
-        table.add_row(
-            entry.path.name, *(str(about.get(key, "?")) for key in
-                               ("stack", "scenario", "mlflow", "created")),
-            size(entry.size), runs,
-        )  # fmt: skip
-    out().print(table)
+    known = ("stack", "scenario", "mlflow", "created")
+    rows = [
+        (
+            entry.path.name,
+            *(str(entry.manifest.get(key, "?")) for key in known),
+            size(entry.size),
+            _range(entry.manifest["counts"]["runs"]) if entry.manifest else entry.problem,
+        )
+        for entry in listed(place or home().path / FOLDER)
+    ]
+    out().print(table("file", *known, "size", "runs", rows=rows))
 
 
 @app.command("verify")

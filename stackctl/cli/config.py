@@ -59,14 +59,9 @@ def show(
         values = {key: {"value": value, "source": source} for key, value, source in rows}
         typer.echo(json.dumps(values, indent=2))
         return
-    from rich.table import Table
+    from stackctl.console import out, table
 
-    from stackctl.console import out, visible
-
-    table = Table("setting", "value", "from", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*map(visible, row))
-    out().print(table)
+    out().print(table("setting", "value", "from", rows=rows))
 
 
 @app.command("set")

@@ -57,12 +57,8 @@ def example(
 
 
 def _list() -> None:
-    from rich.table import Table
-
     from stackctl.client import examples as shipped
-    from stackctl.console import out
+    from stackctl.console import out, table
 
-    table = Table("example", "shows", "parts", box=None, pad_edge=False)
-    for found in shipped.EXAMPLES.values():
-        table.add_row(found.name, found.shows, shipped.titles(found.parts))
-    out().print(table)
+    rows = [(one.name, one.shows, shipped.titles(one.parts)) for one in shipped.EXAMPLES.values()]
+    out().print(table("example", "shows", "parts", rows=rows))

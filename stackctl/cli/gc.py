@@ -20,23 +20,18 @@ def gc(
 
     Without --yes nothing is deleted.
     """
-    from rich.table import Table
-
-    from stackctl.console import out, say, size, visible
+    from stackctl.console import out, say, size, table
     from stackctl.operations import gc as operation
 
     chosen = recorded(stack)
     deleted = operation.gc(chosen, operation.seconds(older_than), delete=yes)
-    table = Table("kind", "id", "name", "experiment", "size", box=None, pad_edge=False)
-    for thing in deleted.things:
-        more = f", traces: {thing['traces']}" if thing["traces"] else ""
-        name = visible(thing["name"])
-        table.add_row(thing["kind"] + more, thing["id"], name, thing["experiment"],
-                      size(thing["bytes"]))  # fmt: skip
-    if deleted.things:
-        out().print(table)
-    for kept in deleted.kept:
-        say(f"kept: {kept['what']}: {kept['why']}")
+    rows = [
+        (f"{thing['kind']}{f', traces: {more}' if (more := thing['traces']) else ''}",
+         thing["id"], thing["name"], thing["experiment"], size(thing["bytes"]))
+        for thing in deleted.things
+    ]  # fmt: skip
+    if rows:
+        out().print(table("kind", "id", "name", "experiment", "size", rows=rows))
     count, total = len(deleted.things), size(sum(t["bytes"] for t in deleted.things))
     if not deleted.things:
         say(f"nothing to delete that was deleted in MLflow {older_than} ago or longer")

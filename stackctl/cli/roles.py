@@ -38,15 +38,11 @@ def list_(stack: StackOption = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(role) for role in found], indent=2))
         return
-    from rich.table import Table
+    from stackctl.console import out, table
 
-    from stackctl.console import out, visible
-
-    table = Table("role", "users", "grants", "for", box=None, pad_edge=False)
-    for role in found:
-        users, meant = visible(", ".join(role.users)), visible(role.description)
-        table.add_row(visible(role.name), users, str(len(role.grants)), meant)
-    out().print(table)
+    rows = [(role.name, ", ".join(role.users), str(len(role.grants)), role.description)
+            for role in found]  # fmt: skip
+    out().print(table("role", "users", "grants", "for", rows=rows))
 
 
 @app.command("add")

@@ -53,19 +53,16 @@ def init(scenario: ScenarioName, given: Set = None, name: Name = None) -> None:
 @app.command("list")
 def list_(scenario: ScenarioName, given: Set = None, name: Name = None) -> None:
     """List the secrets of a scenario: age, mode and state, never the value."""
-    from rich.table import Table
-
-    from stackctl.console import out
+    from stackctl.console import out, table
     from stackctl.secrets.rotation import open_names
 
     folder, names = _folder_and_names(scenario, given, name)
-    table = Table("secret", "mode", "age", "state", box=None, pad_edge=False)
-    changing = open_names(folder)
+    changing, rows = open_names(folder), []
     for state in folder.states(names):
         told = state.problem or ("rotation cut short" if state.name in changing else "ok")
         age = f"{(datetime.now(UTC) - state.changed).days} d" if state.changed else ""
-        table.add_row(state.name, state.mode, age, told)
-    out().print(table)
+        rows.append((state.name, state.mode, age, told))
+    out().print(table("secret", "mode", "age", "state", rows=rows))
 
 
 @app.command("check")

@@ -45,7 +45,7 @@ def show(
 
 
 def _list(as_json: bool) -> None:
-    from stackctl.console import out, say
+    from stackctl.console import out, say, table
     from stackctl.errors import MachineError
     from stackctl.operations.show import brief
     from stackctl.runtimes import choice
@@ -67,12 +67,7 @@ def _list(as_json: bool) -> None:
     if not rows:
         say(f"no stack was deployed from {where.path}; run: stackctl deploy scenario-3b")
         return
-    from rich.table import Table
-
-    table = Table("stack", "scenario", "state", "UI", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*row.values())
-    out().print(table)
+    out().print(table("stack", "scenario", "state", "UI", rows=[[*row.values()] for row in rows]))
 
 
 def _certificate(seen: "Overview") -> str:
@@ -86,7 +81,7 @@ def _page(seen: "Overview") -> "Group":
     from rich.console import Group
     from rich.table import Table
 
-    from stackctl.console import size, visible
+    from stackctl.console import size, table, visible
 
     facts = Table.grid(padding=(0, 2))
     manifest = seen.manifest
@@ -105,21 +100,18 @@ def _page(seen: "Overview") -> "Group":
     ):
         if value:
             facts.add_row(key, visible(value))
-    services = Table("service", "state", "ports", "image", box=None, pad_edge=False)
-    for service in seen.services:
-        services.add_row(
-            service.name, str(service), ", ".join(service.ports), visible(service.program)
-        )
-    parts: list[Table | str] = [facts, "", services]
+    services = [(one.name, str(one), ", ".join(one.ports), one.program) for one in seen.services]
+    parts: list[Table | str] = [facts, "", table("service", "state", "ports", "image",
+                                                 rows=services)]  # fmt: skip
     if seen.volumes:
-        volumes = Table("volume", "size", box=None, pad_edge=False)
-        for name, used in seen.volumes.items():
-            volumes.add_row(name, size(used))
-        parts += ["", volumes]
+        volumes = [(name, size(used)) for name, used in seen.volumes.items()]
+        parts += ["", table("volume", "size", rows=volumes)]
     if seen.secrets:
-        secrets = Table("secret", "mode", "changed", "state", box=None, pad_edge=False)
-        for secret in seen.secrets:
-            changed = secret.changed.strftime("%Y-%m-%d %H:%M") if secret.changed else ""
-            secrets.add_row(secret.name, secret.mode, changed, secret.problem or "ok")
-        parts += ["", secrets]
+        secrets = [
+            (secret.name, secret.mode,
+             secret.changed.strftime("%Y-%m-%d %H:%M") if secret.changed else "",
+             secret.problem or "ok")
+            for secret in seen.secrets
+        ]  # fmt: skip
+        parts += ["", table("secret", "mode", "changed", "state", rows=secrets)]
     return Group(*parts)

@@ -1,14 +1,14 @@
 """`stackctl users`, `grant` and `revoke`: who may do what on a stack with a login."""
 
 import csv
-import io
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -81,15 +81,11 @@ def list_(stack: StackOption = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(person) for person in found], indent=2))
         return
-    from rich.table import Table
+    from stackctl.console import out, table
 
-    from stackctl.console import out, visible
-
-    table = Table("user", "administrator", "roles", box=None, pad_edge=False)
-    for person in found:
-        roles = ", ".join(person.roles)
-        table.add_row(visible(person.name), "yes" if person.admin else "", visible(roles))
-    out().print(table)
+    rows = [(person.name, "yes" if person.admin else "", ", ".join(person.roles))
+            for person in found]  # fmt: skip
+    out().print(table("user", "administrator", "roles", rows=rows))
 
 
 @app.command("add")
@@ -109,13 +105,11 @@ def add(
 
     server = login_server(stack)
     people, roles = People(server), Roles(server)
-    for name in role or ():
-        roles.one(name)
+    roles.require(role or ())
     password, made = _password(password_file, prompt=prompt)
     people.add(user, password, admin=admin)
     _tell(password, made=made)
-    for name in role or ():
-        roles.assign(name, user)
+    roles.give(role or (), user)
 
 
 @app.command("import")
@@ -147,32 +141,25 @@ def import_(
     if not yes:
         say("nothing was changed; to do it, add --yes")
         return
-    with _written(passwords) as write:
-        for user, password in enrolment.carry_out():
-            row = io.StringIO()
-            csv.writer(row, lineterminator="").writerow([user, password])
-            write(row.getvalue())
+    with _opened(passwords) as out:
+        write = csv.writer(out, lineterminator="\n").writerow
+        for row in enrolment.carry_out():
+            write(row)
+            out.flush()
 
 
-@contextmanager
-def _written(file: Path | None) -> Iterator[Callable[[str], None]]:
-    """Writes lines to a new file of the user alone, or prints them."""
+def _opened(file: Path | None) -> AbstractContextManager[TextIO]:
+    """A new file of the user alone, or standard output."""
     from stackctl.errors import UserError
 
     if file is None:
-        yield typer.echo
-        return
+        return nullcontext(sys.stdout)
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise UserError(f"{file} cannot be made: {error.strerror}",
                         hint="name a file that is not there yet") from None  # fmt: skip
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-
-        def write(line: str) -> None:
-            print(line, file=out, flush=True)
-
-        yield write
+    return os.fdopen(handle, "w", encoding="utf-8")
 
 
 @app.command("passwd")
@@ -207,15 +194,10 @@ def show(user: UserName, stack: StackOption = None, as_json: Json = False) -> No
 
 def print_grants(grants: "Sequence[Grant]") -> None:
     """As a table."""
-    from rich.table import Table
+    from stackctl.console import out, table
 
-    from stackctl.console import out, visible
-
-    table = Table("permission", "on", "which", "by role", box=None, pad_edge=False)
-    for grant in grants:
-        row = (grant.permission, grant.kind, visible(grant.name), visible(grant.role))
-        table.add_row(*row)
-    out().print(table)
+    rows = [(grant.permission, grant.kind, grant.name, grant.role) for grant in grants]
+    out().print(table("permission", "on", "which", "by role", rows=rows))
 
 
 def grant(

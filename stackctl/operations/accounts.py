@@ -48,14 +48,12 @@ def outlook(accounts: Accounts | None, target: Deployment) -> list[str]:
     ]
 
 
-def refuse_another_schema(accounts: Accounts | None, target: Deployment) -> None:
+def refuse_another_schema(accounts: Accounts, target: Deployment) -> None:
     """Their tables are the same on both sides.
 
     Raises:
         UserError: They are not.
     """
-    if accounts is None or target.settings.auth != "basic":
-        return
     there = target.ask("accounts-look")["revision"]
     if there != accounts.revision:
         raise UserError(
@@ -65,17 +63,15 @@ def refuse_another_schema(accounts: Accounts | None, target: Deployment) -> None
         )
 
 
-def copy(accounts: Accounts | None, target: Deployment) -> list[str]:
+def copy(accounts: Accounts, target: Deployment) -> str:
     """Have the target know them alone, and its own administrator; returns what was done."""
-    if accounts is None or target.settings.auth != "basic":
-        return []
     origin = accounts.deployment
     with origin.courier("accounts-out") as rows, target.courier("accounts-in") as taken:
         while chunk := rows.stdout.read(_CHUNK):
             taken.stdin.write(chunk)
         taken.stdin.close()
         taken.stdout.read()
-    return [
+    return (
         f"{accounts.told} came along with passwords, roles and permissions; admin has the password "
         f"of stack {target.stack.name!r}"
-    ]
+    )

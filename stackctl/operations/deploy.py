@@ -17,12 +17,10 @@ from stackctl.operations.preflight import (
     refuse_certificate,
     refuse_own_folders,
 )
-from stackctl.operations.prepare import Prepared, prepare
+from stackctl.operations.prepare import Prepared, is_given, prepare
 from stackctl.plan import Plan, Step, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
-from stackctl.secrets.rules import rule
-from stackctl.services import replicas
 from stackctl.stack import Manifest, choices
 from stackctl.stack.bundle import write_bundle
 
@@ -137,11 +135,8 @@ def _refuse_what_cannot_work(wanted: Prepared) -> None:
                 f"stackctl remove {stack.name} --volumes",
             )
     stack.secrets.check_folder()
-    external = deployment.settings.object_store == "external"
     for state in stack.secrets.states(list(wanted.bundle.secrets)):
-        # Nobody but its owner can make the keys of an external store.
-        given = rule(state.name).given or (external and state.name.startswith("s3_"))
-        if state.present or given:
+        if state.present or is_given(deployment, state.name):
             stack.secrets.read(state.name)
     refuse_certificate(deployment)
 
@@ -174,7 +169,7 @@ def _carry_out(
             manifest = manifest.with_(data_created=manifest.data_created or made)
             door.save(manifest)
         if deployment.settings.ends_tls:
-            (stack.state / "proxy").mkdir(mode=0o700, parents=True, exist_ok=True)
+            stack.proxy_state.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_bundle(stack, bundle.files)
         runtime.obtain(stack, bundle, progress)
         steps: Sequence[Step] = wanted.plan.services
@@ -197,38 +192,39 @@ def _one_after_the_other(
     left.
     """
     deployment, services = wanted.deployment, {s.name: s for s in wanted.bundle.services}
-    several = [group for name in deployment.scenario.servers
-               if len(group := replicas(name, deployment.settings.replicas)) > 1]  # fmt: skip
-    rolled = [
-        step for step in steps
-        if step.action in ("recreate", "restart")
-        and any(step.name in group and _runs(wanted.observed, group) for group in several)
-    ]  # fmt: skip
+    groups = (deployment.settings.each([name]) for name in deployment.scenario.servers)
+    serving = [name for group in groups if _serve(wanted.observed, group) for name in group]
+    rolled = [step for step in steps
+              if step.action in ("recreate", "restart") and step.name in serving]  # fmt: skip
     if not rolled:
         return steps
     order = list(services)
-    first = min(order.index(step.name) for step in rolled)
-    before = [step for step in steps if step.name in order[:first]]
-    waves = [before, *([step] for step in rolled)] if before else [[step] for step in rolled]
-    for wave in waves:
-        names = tuple(f"{step.name}:" for step in wave)
-
-        def of_the_wave(line: str, names: tuple[str, ...] = names) -> None:
-            if line.startswith(names):
-                progress(line)
-
+    needed = order[: min(order.index(step.name) for step in rolled)]
+    before = [step for step in steps if step.name in needed]
+    for wave in filter(None, [before, *([step] for step in rolled)]):
+        names = [step.name for step in wave]
         deployment.runtime.apply(
-            deployment.stack, [services[step.name] for step in wave], wave,
-            timeout=timeout, progress=of_the_wave,
+            deployment.stack, [services[name] for name in names], wave,
+            timeout=timeout, progress=_only_of(names, progress),
         )  # fmt: skip
-    done = {step for wave in waves for step in wave}
-    return [step for step in steps if step not in done]
+    return [step for step in steps if step not in (*before, *rolled)]
 
 
-def _runs(observed: Observed, group: Sequence[str]) -> bool:
-    """More than one of them serves, so that one can be missed."""
+def _serve(observed: Observed, group: Sequence[str]) -> bool:
+    """More than one of them does, so that one can be missed."""
     there = [observed.services[name] for name in group if name in observed.services]
     return sum(state.health == "healthy" for state in there) > 1
+
+
+def _only_of(names: Sequence[str], progress: Progress) -> Progress:
+    """Tells what is told of some services, and of no other that only goes on running."""
+    beginnings = tuple(f"{name}:" for name in names)
+
+    def tell(line: str) -> None:
+        if line.startswith(beginnings):
+            progress(line)
+
+    return tell
 
 
 def _take_over_keys(

@@ -106,8 +106,7 @@ class Enrolment:
 
     def __init__(self, people: People, roles: Roles, wanted: Sequence[Wanted]) -> None:
         self._people, self._roles = people, roles
-        known = {role.name for role in roles.all()}
-        if missing := sorted({role for one in wanted for role in one.roles} - known):
+        if missing := sorted({role for one in wanted for role in one.roles} - roles.names()):
             raise UserError(f"there is no role {', '.join(map(repr, missing))}",
                             hint=f"make it first: stackctl roles add '{missing[0]}'")  # fmt: skip
         there = {person.name: person for person in people.all()}
@@ -132,5 +131,4 @@ class Enrolment:
                 yield change.user, password
             if change.admin:
                 self._people.promote(change.user, admin=True)
-            for role in change.roles:
-                self._roles.assign(role, change.user)
+            self._roles.give(change.roles, change.user)

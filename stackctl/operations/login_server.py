@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -90,20 +91,18 @@ class LoginServer:
 
     def granted(self, rows: Iterable[Mapping[str, Any]]) -> tuple[Grant, ...]:
         """What the server says of permissions, with the names of what they are on."""
-        return tuple(
-            Grant(
-                row["permission"],
-                row["resource_type"],
-                which,
-                self._name(row, which),
-                "" if (role := str(row.get("role_name") or "")).startswith(OF_ONE_USER) else role,
-            )
-            for row in rows
-            for which in [str(row["resource_pattern"])]
-        )
+        return tuple(map(self._grant, rows))
 
-    def _name(self, row: Mapping[str, Any], which: str) -> str:
-        if which == ALL or row["resource_type"] != "experiment":
+    def _grant(self, row: Mapping[str, Any]) -> Grant:
+        kind, which = str(row["resource_type"]), str(row["resource_pattern"])
+        role = str(row.get("role_name") or "")
+        return Grant(
+            row["permission"], kind, which, self._name(kind, which),
+            "" if role.startswith(OF_ONE_USER) else role,
+        )  # fmt: skip
+
+    def _name(self, kind: str, which: str) -> str:
+        if which == ALL or kind != "experiment":
             return which
         if which not in self._names:
             try:
@@ -113,6 +112,15 @@ class LoginServer:
                 self._names[which] = "(deleted)"
         return self._names[which]
 
+    @cached_property
+    def _trip(self) -> RoundTrip:
+        """One for all that is asked: the first request reads the authorities of the machine."""
+        kept = self._deployment.secrets
+        return RoundTrip(
+            readiness.outside(self._deployment)[0],
+            secret=lambda name: kept.read(name).reveal(), login=True,
+        )  # fmt: skip
+
     def ask(self, method: str, endpoint: str, values: dict[str, Any] | None = None) -> Any:
         """What the server answers.
 
@@ -120,10 +128,8 @@ class LoginServer:
             UserError: It says that what was asked for is wrong.
             MachineError: It does not answer.
         """
-        address = readiness.outside(self._deployment)[0]
-        kept = self._deployment.secrets
-        trip = RoundTrip(address, secret=lambda name: kept.read(name).reveal(), login=True)
-        url, body = f"{address.url}/api/{endpoint}", None
+        trip, kept = self._trip, self._deployment.secrets
+        url, body = f"{trip.address.url}/api/{endpoint}", None
         if method == "GET":
             url += f"?{urlencode(values)}" if values else ""
         else:

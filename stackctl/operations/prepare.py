@@ -73,14 +73,20 @@ def prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
             bundle,
             observed,
             files=files,
-            missing_secrets=[name for name in missing if not rule(name).given],
-            needed_secrets=[name for name in missing if rule(name).given],
+            missing_secrets=[name for name in missing if not is_given(deployment, name)],
+            needed_secrets=[name for name in missing if is_given(deployment, name)],
             settings=changed,
             data=str(data) if data is not None and not data.exists() else "",
             rekeyed=_strangers_keys(deployment, manifest, observed, missing),
             stale=_stale(deployment, observed),
         ),
     )
+
+
+def is_given(deployment: Deployment, name: str) -> bool:
+    """Nobody but its owner can make the secret, as those of an external store."""
+    external = deployment.settings.object_store == "external"
+    return rule(name).given or (external and name.startswith("s3_"))
 
 
 def _stale(deployment: Deployment, observed: Observed) -> dict[str, str]:

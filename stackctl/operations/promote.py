@@ -137,10 +137,13 @@ def promote(
         there = None if resumed else _refuse_content(target)
         target.start(timeout, progress)
         _refuse_another_schema(origin, target, census, there or target.backend.census(target))
-        accounts.refuse_another_schema(people, target)
+        # Where nobody has to log in, they stay behind.
+        moving = people if target.settings.auth == "basic" else None
+        if moving is not None:
+            accounts.refuse_another_schema(moving, target)
         notes: list[str] = []
         tables, artifacts = _fill(
-            origin, door, census, people, size, choices, timeout, meter, progress, notes
+            origin, door, census, moving, size, choices, timeout, meter, progress, notes
         )
         return Promotion(dict(census.counts), size, tables, artifacts, tuple(notes))
 
@@ -188,7 +191,7 @@ def _fill(
     origin: Origin,
     door: Held,
     census: Census,
-    people: Accounts | None,
+    moving: Accounts | None,
     size: int,
     choices: Collection[Choice],
     timeout: float,
@@ -208,7 +211,8 @@ def _fill(
     _compare_rows(sent, target)
     _compare_counts(census, target)
     _compare_artifacts(digests, target, meter)
-    notes += accounts.copy(people, target)
+    if moving is not None:
+        notes.append(accounts.copy(moving, target))
     _tell_elsewhere(target, notes)
     keys.take_over(target, origin.known_keys(), notes.append)
     target.start(timeout, progress)

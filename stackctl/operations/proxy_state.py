@@ -23,7 +23,7 @@ _LEFT_OUT = {"locks", "ocsp"}
 
 def packed(deployment: Deployment) -> dict[str, str]:
     """It as one text by its name; nothing where there is none."""
-    folder = _folder(deployment)
+    folder = deployment.stack.proxy_state
     if deployment.settings.tls != "acme" or not folder.is_dir():
         return {}
     written = io.BytesIO()
@@ -42,7 +42,7 @@ def taken(deployment: Deployment, text: str) -> Iterator[None]:
     Raises:
         UserError: It is damaged.
     """
-    folder = _folder(deployment)
+    folder = deployment.stack.proxy_state
     if not text or deployment.settings.tls != "acme" or folder.exists():
         yield
         return
@@ -71,7 +71,3 @@ def _unpack(text: str, folder: Path) -> None:
             "what the archive holds of the proxy's certificates is damaged",
             hint="leave the passphrase out; secrets are made anew, and a certificate is asked for",
         ) from None
-
-
-def _folder(deployment: Deployment) -> Path:
-    return deployment.stack.state / "proxy"

@@ -1,7 +1,7 @@
 """The roles of a stack with MLflow's own login: what several users may do alike."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from stackctl.operations.login_server import (
     LoginServer,
     refuse_no_permission,
 )
-from stackctl.operations.users import People
+from stackctl.operations.users import People, Person
 
 # Of a server without others, and of one with them the one that everybody has.
 _WORKSPACE = "default"
@@ -47,15 +47,7 @@ class Roles:
     def all(self) -> list[Role]:
         """Every role, by name."""
         people = self._people.all()
-        return [
-            Role(
-                name,
-                str(row.get("description") or ""),
-                self._server.granted(row["permissions"]),
-                tuple(person.name for person in people if name in person.roles),
-            )
-            for name, row in sorted(self._rows().items())
-        ]
+        return [self._role(row, people) for _, row in sorted(self._rows().items())]
 
     def one(self, name: str) -> Role:
         """The one of that name.
@@ -63,8 +55,22 @@ class Roles:
         Raises:
             UnknownName: There is none.
         """
-        self._row(name)
-        return next(role for role in self.all() if role.name == name)
+        return self._role(self._row(name), self._people.all())
+
+    def names(self) -> set[str]:
+        """What they are called."""
+        return set(self._rows())
+
+    def require(self, names: Collection[str]) -> None:
+        """Each of these is one.
+
+        Raises:
+            UnknownName: One is none.
+        """
+        known = self.names() if names else ()
+        for name in names:
+            if name not in known:
+                raise UnknownName("role", name, sorted(known))
 
     def add(self, name: str, description: str = "") -> None:
         """Make one, with which nobody may do anything yet.
@@ -133,6 +139,15 @@ class Roles:
         row = self._row(name)
         if name in self._people.one(user).roles:
             return
+        self._give(row, user)
+
+    def give(self, names: Collection[str], user: str) -> None:
+        """Give roles to a user who has none of them."""
+        rows = self._rows() if names else {}
+        for name in names:
+            self._give(rows[name], user)
+
+    def _give(self, row: Mapping[str, Any], user: str) -> None:
         self._server.ask("POST", "3.0/mlflow/roles/assign",
                          {"username": user, "role_id": row["id"]})  # fmt: skip
 
@@ -148,6 +163,15 @@ class Roles:
                             hint="nothing was changed")  # fmt: skip
         self._server.ask("DELETE", "3.0/mlflow/roles/unassign",
                          {"username": user, "role_id": row["id"]})  # fmt: skip
+
+    def _role(self, row: Mapping[str, Any], people: Iterable[Person]) -> Role:
+        name = str(row["name"])
+        return Role(
+            name,
+            str(row.get("description") or ""),
+            self._server.granted(row["permissions"]),
+            tuple(person.name for person in people if name in person.roles),
+        )
 
     def _rows(self) -> dict[str, dict[str, Any]]:
         found = self._server.ask("GET", "3.0/mlflow/roles/list", {"workspace": _WORKSPACE})

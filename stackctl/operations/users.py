@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,9 +110,7 @@ class People:
         """
         refuse_no_permission(permission)
         of = self._of(name, thing, which)
-        of_it = (of["resource_type"], of["resource_id"])
-        there = [one.permission for one in self.grants(name)
-                 if (one.kind, one.id) == of_it and not one.role]  # fmt: skip
+        there = [one.permission for one in self._granted(of) if not one.role]
         if there == [permission]:
             return
         if there:
@@ -129,8 +127,7 @@ class People:
             UserError: They were not given it themselves.
         """
         of = self._of(name, thing, which, gone=True)
-        found = [one for one in self.grants(name)
-                 if (one.kind, one.id) == (of["resource_type"], of["resource_id"])]  # fmt: skip
+        found = self._granted(of)
         if all(one.role for one in found):
             by = ", ".join(repr(one.role) for one in found)
             raise UserError(
@@ -143,6 +140,11 @@ class People:
     def _of(self, name: str, thing: str, which: str, *, gone: bool = False) -> dict[str, str]:
         kind, found = self._server.thing(thing, which, gone=gone)
         return {"username": name, "resource_type": kind, "resource_id": found}
+
+    def _granted(self, of: Mapping[str, str]) -> list[Grant]:
+        """What a user may do with one thing."""
+        thing = (of["resource_type"], of["resource_id"])
+        return [one for one in self.grants(of["username"]) if (one.kind, one.id) == thing]
 
     def _check(self, password: str) -> None:
         if problem := rule("admin_password").problem(password):

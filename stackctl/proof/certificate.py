@@ -25,7 +25,7 @@ def kept(deployment: Deployment) -> Path | None:
         return secrets / "tls_certificate"
     if settings.tls == "acme":
         host = _host(deployment)
-        found = (deployment.stack.state / "proxy" / "certificates").glob(f"*/{host}/{host}.crt")
+        found = (deployment.stack.proxy_state / "certificates").glob(f"*/{host}/{host}.crt")
         # A directory that was asked before may have left one.
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
     return None

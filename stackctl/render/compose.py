@@ -35,9 +35,7 @@ class ComposeRendering(Rendering):
 
     def bundle(self) -> Bundle:
         """The files, with `compose.yaml` as the one that names all others."""
-        self.refuse_shared_login()
-        self.refuse_workspaces()
-        self.refuse_replicas()
+        self.refuse_misfits()
         self.render_image()
         self.extra = overlay.read(self.host.extra, self.services(), self.effective)
         rendered = [self.render_service(name) for name in self.services()]

@@ -34,9 +34,7 @@ class ProcessRendering(Rendering):
 
     def bundle(self) -> Bundle:
         """The files, with `supervisord.conf` as the one that names all processes."""
-        self.refuse_shared_login()
-        self.refuse_workspaces()
-        self.refuse_replicas()
+        self.refuse_misfits()
         rendered = [self.render_service(name) for name in self.services()]
         for service, text in rendered:
             self.files[f"processes/{service.name}.toml"] = (text, 0o644)

@@ -13,7 +13,7 @@ from stackctl.render.bundle import Bundle, Service, project_name
 from stackctl.render.host import Host, Surroundings
 from stackctl.render.templates import environment, template
 from stackctl.scenario import Scenario
-from stackctl.services import SERVICES, replicas
+from stackctl.services import SERVICES
 from stackctl.settings import Effective, Settings
 from stackctl.urls import Url
 from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
@@ -83,6 +83,16 @@ class Rendering(ABC):
     def ships_mlflow(self) -> bool:
         """The servers are of the MLflow release that ships with stackctl."""
         return self.settings.mlflow_version == MLFLOW
+
+    def refuse_misfits(self) -> None:
+        """The settings go with the scenario and with each other.
+
+        Raises:
+            BadSetting: One does not.
+        """
+        self.refuse_shared_login()
+        self.refuse_workspaces()
+        self.refuse_replicas()
 
     def refuse_shared_login(self) -> None:
         """MLflow's login and its tracking store are not to share a database, where that fails.
@@ -155,8 +165,7 @@ class Rendering(ABC):
     def proxied(self) -> dict[str, list[str]]:
         """The servers to which the proxy leads, by the settings of the ports that lead there."""
         return {
-            SERVICES[name].published: replicas(name, self.settings.replicas)
-            for name in self.scenario.servers
+            SERVICES[name].published: self.settings.each([name]) for name in self.scenario.servers
         }
 
     def published_by_proxy(self) -> list[str]:

@@ -225,7 +225,7 @@ def _key(variable: str) -> str:
     name = variable.removeprefix(PREFIX)
     lower = name.lower().replace("__", ".")
     if lower.startswith(_VARIABLES):
-        return _VARIABLES + name[len(_VARIABLES) + _VARIABLES.count(".") :]
+        return _VARIABLES + name.split("__", 2)[2]
     if lower.startswith(_ARGUMENTS):
         return _ARGUMENTS + lower.removeprefix(_ARGUMENTS).replace("_", "-")
     return lower

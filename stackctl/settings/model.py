@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
@@ -56,15 +56,26 @@ class Extra(BaseModel):
 
     @field_validator("compose")
     @classmethod
-    def _path(cls, value: str) -> str:
-        if any(ord(char) < 32 for char in value) or len(value.encode()) > 1024:
-            raise ValueError("a path has no control characters, and at most 1024 bytes")
-        return value
+    def _compose(cls, value: str) -> str:
+        return _path(value)
 
 
 def is_name(value: str) -> bool:
     """A stack can be called so; nothing that leads out of a folder can."""
     return _NAME.fullmatch(value) is not None
+
+
+def _path(value: str) -> str:
+    """A path that a file system can have."""
+    if any(ord(char) < 32 for char in value):
+        raise ValueError("a path has no control characters")
+    if len(value.encode()) > 1024:
+        raise ValueError("a path has at most 1024 bytes")
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("the user after ~ does not exist") from None
+    return value
 
 
 def _none_if_empty(value: object) -> object:
@@ -246,8 +257,11 @@ class Settings(BaseModel):
         wanted = {*named, "proxy"} if self.ends_tls else {*named}
         if self.object_store == "external":
             wanted.discard("objects")
-        return [one for name in SERVICES if name in wanted
-                for one in replicas(name, self.replicas)]  # fmt: skip
+        return self.each(name for name in SERVICES if name in wanted)
+
+    def each(self, named: Iterable[str]) -> list[str]:
+        """Services of a scenario, each as often as it is there."""
+        return [one for name in named for one in replicas(name, self.replicas)]
 
     def published_ports(self) -> list[int]:
         """Ports of the machine at which clients reach the stack."""
@@ -414,22 +428,14 @@ class Settings(BaseModel):
     @field_validator("acme_root")
     @classmethod
     def _acme_root(cls, value: str) -> str:
-        if value and not Path(cls._data(value)).is_absolute():
+        if value and not Path(_path(value)).is_absolute():
             raise ValueError("give the whole path of the file, from / on")
         return value
 
     @field_validator("data")
     @classmethod
     def _data(cls, value: str) -> str:
-        if any(ord(char) < 32 for char in value):
-            raise ValueError("a path has no control characters")
-        if len(value.encode()) > 1024:
-            raise ValueError("a path has at most 1024 bytes")
-        try:
-            Path(value).expanduser()
-        except RuntimeError:
-            raise ValueError("the user after ~ does not exist") from None
-        return value
+        return _path(value)
 
 
 def _tables(model: type[BaseModel], within: str = "") -> list[str]:

@@ -130,19 +130,15 @@ def _texts(value: object) -> object:
     """
     if not isinstance(value, Mapping):
         return value
-    for key, inner in value.items():
+    found = {}
+    for name, inner in sorted(value.items()):
         if not isinstance(inner, str | int | float):
             # Whatever it is, it may be a secret.
-            raise Refused(str(key), "a value is a text, a number, true or false", hidden=True)
-    words = {
-        key: str(inner).lower() if isinstance(inner, bool) else inner
-        for key, inner in value.items()
-    }
-    return {
-        key: str(inner) if isinstance(inner, int | float) else inner
-        for key, inner in sorted(words.items())
-        if inner != ""
-    }
+            raise Refused(str(name), "a value is a text, a number, true or false", hidden=True)
+        text = str(inner).lower() if isinstance(inner, bool) else str(inner)
+        if text:
+            found[name] = text
+    return found
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -169,14 +165,14 @@ def _refuse_shape(name: str, value: str, shape: re.Pattern[str], what: str) -> N
     if len(value) > 4096:
         why = f"a value has at most 4096 characters, and this has {len(value)}"
         raise Refused(name, why, hidden=True)
-    if value != value.removeprefix(SECRET) and what != "a variable":
-        raise Refused(name, "an option is seen by everybody; a variable takes a secret: "
-                      f"server.env.NAME={SECRET}NAME")  # fmt: skip
 
 
 def _arguments(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         _refuse_shape(name, value, _ARGUMENT, "an option of `mlflow server`, without its dashes")
+        if value.startswith(SECRET):
+            raise Refused(name, "an option is seen by everybody; a variable takes a secret: "
+                          f"server.env.NAME={SECRET}NAME")  # fmt: skip
         if name in OWN_ARGUMENTS:
             _refuse_own(name, OWN_ARGUMENTS[name])
         if _SECRET_VALUE.search(value):

@@ -149,6 +149,11 @@ class Stack:
         return self.folder / "state"
 
     @property
+    def proxy_state(self) -> Path:
+        """What the proxy keeps: certificates, and its account at an authority."""
+        return self.state / "proxy"
+
+    @property
     def bundle(self) -> Path:
         """The rendered files."""
         return self.folder / self.files

@@ -19,32 +19,23 @@ _ENTRIES = 10_000
 _REMEMBERING = ContextVar("remembering", default=False)
 
 
-class Memory:
-    """What was found out of late, for all threads of a worker."""
+def remembering(find, key_of, seconds=SECONDS, *, always=False):
+    """`find`, which remembers for all threads of a worker what it finds, but for None.
 
-    def __init__(self):
-        self._kept, self._lock = TTLCache(_ENTRIES, SECONDS), threading.Lock()
+    What it remembers it gives where something is decided by that, or always.
+    """
+    kept, lock = TTLCache(_ENTRIES, seconds), threading.Lock()
 
-    def get(self, key):
-        """What is remembered; None where nothing is, or nothing may be."""
-        with self._lock:
-            return self._kept.get(key) if _REMEMBERING.get() else None
+    def found(*args, **named):
+        key = key_of(*args, **named)
+        with lock:
+            known = kept.get(key) if always or _REMEMBERING.get() else None
+        if known is None and (known := find(*args, **named)) is not None:
+            with lock:
+                kept[key] = known
+        return known
 
-    def put(self, key, found):
-        """Remember it; returns it."""
-        with self._lock:
-            self._kept[key] = found
-        return found
-
-    def remembering(self, find, key_of):
-        """`find`, which remembers what it finds."""
-
-        def found(*args, **named):
-            key = key_of(*args, **named)
-            known = self.get(key)
-            return self.put(key, find(*args, **named)) if known is None else known
-
-        return found
+    return found
 
 
 def quicken(auth):
@@ -63,8 +54,8 @@ def quicken(auth):
         )
     ):
         return False
-    store.get_user = Memory().remembering(store.get_user, lambda username: username)
-    store.list_grants = Memory().remembering(
+    store.get_user = remembering(store.get_user, lambda username: username)
+    store.list_grants = remembering(
         store.list_grants, lambda user, workspace, types: (user, workspace, frozenset(types))
     )
     auth._run_requirement = of_run(auth._run_requirement)
@@ -107,19 +98,11 @@ def all_by_memory(allowed, ids):
 
 def of_run(find):
     """What a call of a run asks for: its experiment never changes."""
-    kept, lock = TTLCache(_ENTRIES, 10 * SECONDS), threading.Lock()
+    kept = remembering(find, lambda run_id, action: (run_id, action), 10 * SECONDS, always=True)
 
     def found(run_id, action):
-        with lock:
-            known = kept.get((run_id, action))
-        if known is None:
-            known = find(run_id, action)
-            if known is None:
-                return None
-            with lock:
-                kept[run_id, action] = known
-        anchor, requirements = known
-        # Others are added to it.
-        return anchor, list(requirements)
+        known = kept(run_id, action)
+        # Others are added to its requirements.
+        return known and (known[0], list(known[1]))
 
     return found

@@ -14,11 +14,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from stackctl.certificates import new_authority, new_key
+from tests.contract.driving import ONE_WORKER, free_port, words
 
 DAY = timedelta(days=1)
 
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
+
+
+def behind_tls(scenario: str, name: str, prefix: str, *settings: str) -> tuple[str, ...]:
+    """The words that deploy a stack with HTTPS at `localhost`, below a path, on a free port."""
+    chosen = words(scenario, name, *ONE_WORKER)
+    chosen[5] = str(free_port())
+    for setting in (f"public_url=https://localhost:{chosen[5]}{prefix}", "tls=internal", *settings):
+        chosen += ["--set", setting]
+    return tuple(chosen)
 
 
 def basic(name: str, password: str) -> str:

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import pytest
 
-from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
+from tests.contract.driving import Deployed, User, until
+from tests.contract.https import behind_tls
 from tests.contract.machine import Machine
 from tests.contract.test_faults import kill_under_a_client
 
@@ -94,12 +95,7 @@ class Replicas:
 
     @pytest.fixture(scope="class")
     def deployed(self, machine: Machine, user: User, stack_name: Callable[[], str]) -> Deployed:
-        chosen = words(self.scenario, stack_name(), *ONE_WORKER)
-        chosen[5] = str(free_port())
-        for setting in (f"public_url=https://localhost:{chosen[5]}{PREFIX}", "tls=internal",
-                        "replicas=2"):  # fmt: skip
-            chosen += ["--set", setting]
-        deployed = Deployed(user, tuple(chosen))
+        deployed = Deployed(user, behind_tls(self.scenario, stack_name(), PREFIX, "replicas=2"))
         deployed.deploy()
         return deployed
 

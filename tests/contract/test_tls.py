@@ -8,8 +8,8 @@ from typing import ClassVar
 import pytest
 
 from tests.contract.attacks import Attacks
-from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
-from tests.contract.https import SEARCH, Authority, Site, basic
+from tests.contract.driving import Deployed, User, until
+from tests.contract.https import SEARCH, Authority, Site, basic, behind_tls
 from tests.contract.machine import Machine
 from tests.contract.test_faults import kill_under_a_client
 
@@ -32,12 +32,8 @@ class Tls(Attacks):
 
     @pytest.fixture(scope="class")
     def deployed(self, machine: Machine, user: User, stack_name: Callable[[], str]) -> Deployed:
-        chosen = words(self.scenario, stack_name(), *ONE_WORKER)
-        chosen[5] = str(free_port())
-        for setting in (f"public_url=https://localhost:{chosen[5]}{PREFIX}", "tls=internal",
-                        "auth=basic"):  # fmt: skip
-            chosen += ["--set", setting]
-        deployed = Deployed(user, tuple(chosen))
+        chosen = behind_tls(self.scenario, stack_name(), PREFIX, "auth=basic")
+        deployed = Deployed(user, chosen)
         deployed.deploy()
         user.client("write", deployed.name)
         return deployed

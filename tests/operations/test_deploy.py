@@ -489,6 +489,9 @@ def test_a_secret_that_a_setting_names_is_there_before_anything_begins(stage: St
     assert [(s.action, s.cause) for s in steps if s.name == "hf_token"] == [
         ("need", "yours to put there: it has no file")
     ]
+    external = look(stage.wanted("scenario-5", "name=y", "object_store=external")).plan.steps
+    assert {s.name for s in external if s.action == "need"} == {"s3_access_key", "s3_secret_key"}
+    assert "postgres_password" in {s.name for s in external if s.action == "generate"}
     stage.home.stack("x").secrets.take("hf_token", "hf-0123456789")
     stage.deploy("scenario-3b", *flags)
     assert "hf_token" in stage.manifest("x").secrets

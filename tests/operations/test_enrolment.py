@@ -76,6 +76,9 @@ class Here:
     def all(self) -> list[object]:
         return list(self.found)
 
+    def names(self) -> set[str]:
+        return {one.name for one in self.found if isinstance(one, Role)}
+
 
 def enrolment(*wanted: Wanted) -> Enrolment:
     """On a stack with an administrator and a reader."""
