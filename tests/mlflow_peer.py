@@ -4,6 +4,7 @@ It stands where MLflow stands, and nowhere else: the real one is in tests/docker
 """
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -148,10 +149,12 @@ def _handler(peer: Peer) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def serving(peer: Peer) -> Iterator[Peer]:
+def serving(peer: Peer, tls: ssl.SSLContext | None = None) -> Iterator[Peer]:
     """Serve on a free port of 127.0.0.1."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(peer)) as server:
-        peer.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        peer.url = f"http{'s' * bool(tls)}://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, args=(0.005,))
         thread.start()
         try:

@@ -32,6 +32,8 @@ def gc(
     ]  # fmt: skip
     if rows:
         out().print(table("kind", "id", "name", "experiment", "size", rows=rows))
+    for kept in deleted.kept:
+        say(f"kept: {kept['what']}: {kept['why']}")
     count, total = len(deleted.things), size(sum(t["bytes"] for t in deleted.things))
     if not deleted.things:
         say(f"nothing to delete that was deleted in MLflow {older_than} ago or longer")

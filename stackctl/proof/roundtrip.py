@@ -249,17 +249,21 @@ class _Https(urllib.request.HTTPSHandler):
 
     def __init__(self, address: Address, context: ssl.SSLContext) -> None:
         super().__init__(context=context)
-        self.named, self.context = urllib.parse.urlsplit(address.url).hostname, context
-        self.host = address.direct.rpartition(":")[0].strip("[]")
+        self.named, self.context = urllib.parse.urlsplit(address.url), context
+        host, _, port = address.direct.rpartition(":")
+        self.host, self.port = host.strip("[]"), port
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        if not self.host or urllib.parse.urlsplit(request.full_url).hostname != self.named:
+        asked = urllib.parse.urlsplit(request.full_url)
+        if not self.host or asked.hostname != self.named.hostname:
             return super().https_open(request)
-        host, context = self.host, self.context
+        # The other servers of that name are found at the ports that their addresses have.
+        port = self.port if asked.port == self.named.port else asked.port or 443
+        found, context = (self.host, port), self.context
 
         class Connection(http.client.HTTPSConnection):
             def connect(self) -> None:
-                plain = socket.create_connection((host, self.port), self.timeout)
+                plain = socket.create_connection(found, self.timeout)
                 self.sock = context.wrap_socket(plain, server_hostname=self.host)
 
         return self.do_open(Connection, request)

@@ -145,10 +145,9 @@ class Rendering(ABC):
 
     def uvicorn(self) -> str:
         """What uvicorn is told by whoever starts it, as words."""
-        own = []
-        if self.settings.tls != "off":
-            # A proxy keeps a connection for a minute; one that was closed meanwhile loses a call.
-            own += ["--timeout-keep-alive", "75"]
+        # Clients and proxies keep a connection for a minute; one that was closed meanwhile loses a
+        # call.
+        own = ["--timeout-keep-alive", "75"]
         if self.settings.log_level != "info":
             own += ["--log-level", self.settings.log_level]
         return self.settings.server.uvicorn(own)

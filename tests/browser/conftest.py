@@ -1,10 +1,12 @@
 """A browser in front of stacks on which the quickstart ran and a model was registered."""
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,7 @@ def shown(
     """The scenario that the class names, in use."""
     deployed = Deployed(user, tuple(words(request.cls.scenario, stack_name())))
     deployed.deploy()
+    create_experiment(deployed, "quickstart")
     quickstart = user.start("example", "quickstart", deployed.name)
     register(deployed)
     out, err = quickstart.communicate(timeout=120)
@@ -61,6 +64,19 @@ def shown(
     (run,) = re.findall(r"View run quickstart at: (\S+)", out)
     yield Shown(deployed, run)
     user.run("remove", deployed.name, "--volumes", "--confirm", deployed.name)
+
+
+def create_experiment(deployed: Deployed, name: str) -> None:
+    """Make an experiment.
+
+    Of two clients that set a new one at once, the second logs to the default one
+    (mlflow/tracking/fluent.py, 3.17.2).
+    """
+    made = urllib.request.Request(
+        f"http://127.0.0.1:{deployed.words[5]}/api/2.0/mlflow/experiments/create",
+        json.dumps({"name": name}).encode(), {"Content-Type": "application/json"},
+    )  # fmt: skip
+    urllib.request.urlopen(made, timeout=120).close()
 
 
 def register(deployed: Deployed) -> None:

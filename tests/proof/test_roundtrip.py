@@ -4,18 +4,20 @@ import base64
 import inspect
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from stackctl.proof import roundtrip
 from stackctl.proof.roundtrip import Address, RoundTrip, RoundTripError
+from tests.contract.https import Authority
 from tests.mlflow_peer import Fault, Peer, Reply, serving
 
 PASSWORD = "pässword-of-admin"
@@ -89,6 +91,26 @@ def test_a_public_name_is_sent_as_host_and_origin(peer: Peer) -> None:
     assert peer.headers["Host"] == "mlflow.example:8443"
     assert peer.headers["Origin"] == "http://mlflow.example:8443"
     assert "Authorization" not in peer.headers
+
+
+def test_a_name_is_found_where_its_stack_listens(tmp_path: Path) -> None:
+    """Behind a router that leads 443 to another; the artifacts server has a port of its own."""
+    authority, files = Authority.new(), (tmp_path / "shown.pem", tmp_path / "key.pem")
+    for file, content in zip(files, authority.issue("ml.example.org"), strict=True):
+        file.write_text(content)
+    (trusted := tmp_path / "ca.pem").write_text(authority.certificate)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*files)
+    name = "https://ml.example.org"
+    with serving(Peer("mlflow-artifacts:"), tls) as peer, serving(Peer(""), tls) as other:
+        direct, beside = (found.url.removeprefix("https://") for found in (peer, other))
+        address = Address(name, direct=direct, trusted=str(trusted))
+        RoundTrip(address, secret=no_secret).run()
+        assert peer.asked == STEPS
+        assert peer.headers["Host"] == "ml.example.org"
+        artifacts = f"{name}:{beside.rpartition(':')[2]}"
+        RoundTrip(replace(address, artifacts=artifacts), secret=no_secret).run()
+        assert other.asked == ["PUT artifact", "GET artifact", "DELETE artifact"]
 
 
 def test_a_login_is_sent_only_where_the_server_asks_for_one(peer: Peer) -> None:
