@@ -32,6 +32,18 @@ _TABLES = {
     "uploaded_skill_versions": "skill_versions",
 }  # fmt: skip
 
+# Of each table that is counted: the columns that are asked for.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    **{_TABLES.get(kind, kind): () for kind in COUNTED},
+    "experiments": ("experiment_id", "name"),
+    "runs": ("run_uuid", "experiment_id"),
+    "metrics": ("run_uuid",),
+    "secrets": ("wrapped_dek",),
+    "skill_versions": ("source_type",),
+    "workspaces": ("name",),
+    "webhooks": ("secret", "deleted_timestamp"),
+}
+
 # Of each kind of what MLflow encrypts: its table, and the rows that are encrypted.
 ENCRYPTED = {
     "webhook": ("webhooks", "secret IS NOT NULL AND deleted_timestamp IS NULL"),

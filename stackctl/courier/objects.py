@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from stackctl.courier import NOTES
 from stackctl.courier.errors import CourierError
+from stackctl.courier.places import plain
 from stackctl.courier.verbs import Verb
 
 _CHUNK = 1 << 20
@@ -26,14 +27,17 @@ _PART = 16 << 20
 _PARTS = 9_000
 
 
-def measure(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, int]:
-    """How many objects there are, and their size: `{"objects": 2, "bytes": 5}`.
+def measure(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """How many objects there are, and their size: `{"objects": 2, "bytes": 5, "odd": ""}`.
 
-    Only those whose keys begin with one of `prefixes`, where the job has them.
+    Only those whose keys begin with one of `prefixes`, where the job has them. `odd` is a key that
+    is no plain path, where there is one.
     """
-    client, prefixes = connected(), job.get("prefixes", [""])
-    sizes = [size for prefix in prefixes for _, size, _ in listed(client, job["bucket"], prefix)]
-    return {"objects": len(sizes), "bytes": sum(sizes)}
+    count, total, odd = 0, 0, ""
+    for key, size, _ in _chosen(connected(), job):
+        count, total = count + 1, total + size
+        odd = odd or ("" if plain(key) else key)
+    return {"objects": count, "bytes": total, "odd": odd}
 
 
 def write_names(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
@@ -43,14 +47,14 @@ def write_names(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
 
 
 def write_all(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
-    """Every object of `bucket`, as tar members named by their keys."""
+    """Every object of `bucket`, or of `prefixes` in it, as tar members named by their keys."""
     client, gone = connected(), []
     with (
         tarfile.open(fileobj=out, mode="w|", bufsize=_CHUNK, format=tarfile.PAX_FORMAT) as tar,
         ThreadPoolExecutor(_AT_ONCE) as pool,
     ):
         tar.copybufsize = _CHUNK  # type: ignore[attr-defined]
-        for key, modified, answer in _fetched(client, job["bucket"], pool):
+        for key, modified, answer in _fetched(client, job, pool):
             if answer is None:
                 gone.append(key)
                 continue
@@ -153,14 +157,25 @@ def listed(client: Any, bucket: str, prefix: str = "") -> Iterator[tuple[str, in
         raise CourierError(f"bucket {bucket} cannot be listed: {error}") from error
 
 
+def _chosen(client: Any, job: dict[str, Any]) -> Iterator[tuple[str, int, float]]:
+    """As `listed`, of each of the job's prefixes; without those that only stand for folders."""
+    if "prefixes" not in job:
+        yield from listed(client, job["bucket"])
+        return
+    for prefix in job["prefixes"]:
+        for key, size, modified in listed(client, job["bucket"], prefix):
+            if size or not key.endswith("/"):
+                yield key, size, modified
+
+
 def _fetched(
-    client: Any, bucket: str, pool: ThreadPoolExecutor
+    client: Any, job: dict[str, Any], pool: ThreadPoolExecutor
 ) -> Iterator[tuple[str, float, tuple[int, BinaryIO] | None]]:
     """Each object in the listing's order, small ones asked for ahead; None where it is gone."""
     waiting: deque[tuple[str, float, Future[tuple[int, BinaryIO] | None]]] = deque()
-    for key, size, modified in listed(client, bucket):
+    for key, size, modified in _chosen(client, job):
         fetch = _fetch_whole if size <= _SMALL else _fetch
-        waiting.append((key, modified, pool.submit(fetch, client, bucket, key)))
+        waiting.append((key, modified, pool.submit(fetch, client, job["bucket"], key)))
         while len(waiting) >= _AT_ONCE or (waiting and size > _SMALL):
             key_, modified_, future = waiting.popleft()
             yield key_, modified_, future.result()

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from stackctl.courier.counting import OWN
@@ -63,6 +64,12 @@ def places(
 def folder_name(experiment: str) -> bool:
     """A folder can be called by the id of an experiment."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", experiment) is not None
+
+
+def plain(path: str) -> bool:
+    """It is a relative path that every file system and archive takes for the same."""
+    parts = PurePosixPath(path).parts
+    return bool(parts) and not {"..", "/"} & set(parts) and "/".join(parts) == path
 
 
 def _below(location: str, root: str) -> bool:

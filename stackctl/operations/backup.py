@@ -157,7 +157,7 @@ def _stores(
         if entry.path.partition("/")[0] in shared:
             there.add(entry.path)
     for place in places:
-        for entry, content in place.content(writer.notes.append):
+        for entry, content in place.content(deployment, writer.notes.append):
             if entry.path not in there:
                 writer.add("artifacts", entry, content)
     counts = {kind: sorted((before.counts.get(kind, 0), count))

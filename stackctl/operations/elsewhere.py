@@ -1,9 +1,9 @@
 """Artifacts that lie at none of a stack's own places, for a client has named another one.
 
-A backup takes those that are in folders of this machine: of each run, logged model and trace the
-folder that is called by its id. Nothing else below the place is taken, which may be anybody's, nor
-what a link leads to outside of it. A restore makes them the stack's own: an archive does not decide
-where on a machine something is written.
+A backup takes those that are in folders of this machine, or in buckets that the stack's own keys
+open: of each run, logged model and trace the folder that is called by its id. Nothing else below
+the place is taken, which may be anybody's, nor what a link leads to outside of it. A restore makes
+them the stack's own: an archive does not decide where on a machine something is written.
 """
 
 import errno
@@ -20,8 +20,7 @@ from stackctl.deployment import Deployment
 from stackctl.stores import tree
 from stackctl.stores.base import Entry, Note
 
-_REMOTE = "only folders of this machine are taken"
-_UNKNOWN = f"{_REMOTE}, and the stack's keys do not open it"
+_UNKNOWN = "it is no folder of this machine, and the stack's keys do not open it"
 _NOT_HERE = "none of its folders is on this machine"
 _UNNAMED = "some are in no folder of their own"
 
@@ -54,13 +53,18 @@ class Elsewhere:
         """For an archive's manifest."""
         return {name: value for name, value in vars(self).items() if name != "folders"}
 
-    def content(self, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
+    def content(self, deployment: Deployment, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every file, by the path that it will have below a stack's artifact root.
 
         Raises:
             OSError: One leads out of the place.
         """
         if self.why:
+            return
+        if _folder(self.location) is None:
+            found = deployment.artifacts.beside(deployment, self.location, self.folders, note)
+            for entry, content in found:
+                yield replace(entry, path=f"{self.experiment}/{entry.path}"), content
             return
         for entry, file in tree.opened(self._found(note)):
             # Somebody may have made another link of it since it was looked at.
@@ -71,12 +75,16 @@ class Elsewhere:
 
     def measured(self, deployment: Deployment) -> "Elsewhere":
         """With how much it is, and whether it can be taken."""
+        is_unnamed = len(self.folders) < sum(self.counts.values())
         root = _folder(self.location)
         if root is None:
             extent = deployment.artifacts.extent(deployment, self.location, self.folders)
-            files, size = extent or (0, 0)
-            return replace(self, files=files, bytes=size, why=_REMOTE if extent else _UNKNOWN)
-        if len(self.folders) < sum(self.counts.values()):
+            if extent is None:
+                return replace(self, why=_UNKNOWN)
+            odd = f"{extent.odd!r} can be no file's name" if extent.odd else ""
+            why = _UNNAMED if is_unnamed else odd
+            return replace(self, files=extent.files, bytes=extent.bytes, why=why)
+        if is_unnamed:
             return replace(self, why=_UNNAMED)
         try:
             sizes = [_size(entry, path) for entry, path in self._found(lambda _: None)]

@@ -193,6 +193,21 @@ class BackendStore:
         return path
 
 
+@dataclass(frozen=True)
+class Extent:
+    """What there is at a place.
+
+    Attributes:
+        files: How many.
+        bytes: Their size.
+        odd: A name of one that no file can have, where there is one.
+    """
+
+    files: int
+    bytes: int
+    odd: str = ""
+
+
 class ArtifactStore:
     """How files, models and figures are kept, and carried.
 
@@ -206,12 +221,18 @@ class ArtifactStore:
         """The size of all artifacts in bytes."""
         raise NotImplementedError
 
-    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> tuple[int, int] | None:
-        """How many files there are below folders of a place that is not the stack's, and bytes.
+    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> "Extent | None":
+        """What there is below folders of a place that is not the stack's.
 
         None where its keys do not open it.
         """
         return None
+
+    def beside(
+        self, reach: Reach, location: str, folders: Sequence[str], note: Note
+    ) -> Iterator[tuple[Entry, BinaryIO]]:
+        """Every file there, by its path below the place, whose keys open it."""
+        raise NotImplementedError
 
     def paths(self, reach: Reach) -> Iterator[str]:
         """Of every artifact, below the artifact root."""

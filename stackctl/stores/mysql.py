@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from stackctl.courier.errors import Refused
-from stackctl.courier.frames import read_frames
+from stackctl.courier.frames import Frame, read_frames
 from stackctl.errors import MachineError
 from stackctl.progress import Progress
 from stackctl.stores.base import Entry, Note, Ranges
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, another, copy
 from stackctl.stores.reach import Reach
+from stackctl.stores.tally import Tally
 
 _NAME = "mysql.rows"
 # How each table was made: MLflow makes its own again, somebody else's are made by this.
@@ -39,13 +40,15 @@ class MySQL(Database):
             if entry.path == _TABLES:
                 made = json.load(content)
                 return "" if isinstance(made, dict) and "tables" in made else self.another
-            for _ in read_frames(content):
-                pass
+            with Tally() as tally:
+                for frame in read_frames(content):
+                    if isinstance(frame, Frame):
+                        tally.take(frame.table, frame.columns, frame.data.splitlines())
+                return tally.differs(counts) if entry.path == _NAME else ""
         except ValueError:
             return self.another
         except Refused as error:
             return f"cannot be read: {error}"
-        return ""
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every row, of one snapshot; those of the login are another one's."""

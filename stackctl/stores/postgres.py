@@ -8,6 +8,7 @@ from stackctl.stores.base import Entry, Note, Ranges
 from stackctl.stores.credentials import Credential, DatabasePassword
 from stackctl.stores.database import Database, copy, single
 from stackctl.stores.reach import Reach
+from stackctl.stores.tally import Tally
 
 _NAME = "postgres.dump"
 
@@ -19,10 +20,14 @@ class PostgreSQL(Database):
     dumped = (_NAME,)
 
     def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
-        """It is not what pg_dump writes in its own format, to its end."""
+        """It is not what pg_dump writes in its own format, to its end, or holds something else."""
         if entry.path != _NAME or content.read(len(pgdump.MAGIC)) != pgdump.MAGIC:
             return self.another
-        return "" if pgdump.is_whole(content) else "is cut short"
+        with Tally() as tally:
+            try:
+                return tally.differs(counts) if pgdump.read(content, tally.take) else ""
+            except pgdump.Damaged as error:
+                return str(error)
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """What pg_dump writes in its own format, of one snapshot."""

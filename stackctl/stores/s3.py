@@ -4,17 +4,19 @@ import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote, unquote
 
 from stackctl.courier import NOTES
+from stackctl.courier.places import plain
 from stackctl.errors import MachineError
 from stackctl.settings import Settings
-from stackctl.stores.base import ArtifactStore, Entry, Note
+from stackctl.stores.base import ArtifactStore, Entry, Extent, Note
 from stackctl.stores.credentials import Credential
 from stackctl.stores.reach import Reach
 
+_SCHEME = "s3://"
 _ROOT = "artifacts"
 _ELSEWHERE = "bucket"
 _CHUNK = 1 << 20
@@ -38,17 +40,24 @@ class S3(ArtifactStore):
         """The size of all objects of the bucket."""
         return int(reach.ask("objects-measure", bucket=reach.settings.bucket)["bytes"])
 
-    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> tuple[int, int] | None:
-        """Of another bucket, or beside the artifacts, by the keys of this one."""
-        bucket, _, path = location.removeprefix("s3://").partition("/")
-        if not location.startswith("s3://") or not bucket:
+    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> Extent | None:
+        """Of another bucket, by the keys of this one."""
+        if not (there := _chosen(location, folders)):
             return None
-        prefixes = ["/".join(filter(None, [path.rstrip("/"), f])) + "/" for f in folders]
         try:
-            found = reach.ask("objects-measure", bucket=bucket, prefixes=prefixes)
+            found = reach.ask("objects-measure", **there)
         except MachineError:
             return None
-        return int(found["objects"]), int(found["bytes"])
+        return Extent(int(found["objects"]), int(found["bytes"]), str(found["odd"]))
+
+    def beside(
+        self, reach: Reach, location: str, folders: Sequence[str], note: Note
+    ) -> Iterator[tuple[Entry, BinaryIO]]:
+        """Of another bucket, by the keys of this one."""
+        _, _, place = location.removeprefix(_SCHEME).partition("/")
+        start = f"{place.rstrip('/')}/" if place else ""
+        for key, entry, content in _objects(reach, note, **_chosen(location, folders)):
+            yield replace(entry, path=key.removeprefix(start)), content
 
     def paths(self, reach: Reach) -> Iterator[str]:
         """By their keys; what lies beside the artifacts is none."""
@@ -73,18 +82,9 @@ class S3(ArtifactStore):
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[str, Entry, BinaryIO]]:
         """Every object of the bucket."""
-        with (
-            reach.courier("objects-out", bucket=reach.settings.bucket) as pipe,
-            tarfile.open(fileobj=pipe.stdout, mode="r|", bufsize=_CHUNK) as tar,
-        ):
-            for info in tar:
-                content = cast(BinaryIO, tar.extractfile(info))
-                if info.name == NOTES:
-                    for line in json.load(content):
-                        note(line)
-                    continue
-                section, path = _place(info.name)
-                yield section, Entry(path, info.size, modified=float(info.mtime)), content
+        for key, entry, content in _objects(reach, note, bucket=reach.settings.bucket):
+            section, path = _place(key)
+            yield section, replace(entry, path=path), content
 
     def load(
         self, reach: Reach, entries: Iterable[tuple[str, Entry, BinaryIO]], *, skip: bool = False
@@ -133,11 +133,34 @@ class Keys(Credential):
         return list(answer["taken"])
 
 
+def _chosen(location: str, folders: Sequence[str]) -> dict[str, Any]:
+    """Bucket and prefixes of folders of a place; nothing where that is in no bucket."""
+    bucket, _, path = location.removeprefix(_SCHEME).partition("/")
+    if not location.startswith(_SCHEME) or not bucket:
+        return {}
+    start = [path.rstrip("/")] if path else []
+    return {"bucket": bucket, "prefixes": ["/".join([*start, one]) + "/" for one in folders]}
+
+
+def _objects(reach: Reach, note: Note, **chosen: Any) -> Iterator[tuple[str, Entry, BinaryIO]]:
+    """Key, entry and content of each object that is chosen."""
+    with (
+        reach.courier("objects-out", **chosen) as pipe,
+        tarfile.open(fileobj=pipe.stdout, mode="r|", bufsize=_CHUNK) as tar,
+    ):
+        for info in tar:
+            content = cast(BinaryIO, tar.extractfile(info))
+            if info.name == NOTES:
+                for line in json.load(content):
+                    note(line)
+                continue
+            yield info.name, Entry(info.name, info.size, modified=float(info.mtime)), content
+
+
 def _place(key: str) -> tuple[str, str]:
     """Section and path of an object in an archive, which allows no path but a plain one."""
     head, _, path = key.partition("/")
-    parts = PurePosixPath(path).parts
-    if head == _ROOT and parts and ".." not in parts and "/".join(parts) == path:
+    if head == _ROOT and plain(path):
         return _ROOT, path
     return _ELSEWHERE, quote(key, safe="")
 

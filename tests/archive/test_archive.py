@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from stackctl.archive import Archive, Writer, layout, writing
+from stackctl.courier.frames import write_end, write_frame
 from stackctl.errors import BadArchive, MachineError
 from stackctl.stores.base import Entry
 from tests.disk import full, small_disk
@@ -320,7 +321,7 @@ def dumped(path: Path, backend: str, dumps: dict[str, bytes], **about: Any) -> P
     with writing(path) as writer:
         for name, content in dumps.items():
             writer.add("database", Entry(name, len(content)), io.BytesIO(content))
-        writer.finish({**ABOUT, "backend": backend, **about})
+        writer.finish({**ABOUT, "backend": backend, "counts": {}, **about})
     return path
 
 
@@ -394,6 +395,77 @@ def test_the_dump_of_each_release_of_postgres_is_understood(tmp_path: Path) -> N
         found.verify()
     path = dumped(tmp_path / "c.tar", "postgres", {"postgres.dump": whole[:-9]})
     with Archive(path) as found, pytest.raises(BadArchive, match="is cut short"):
+        found.verify()
+
+
+# Experiments: `Default`, one with a tab, a line feed and `\\.` in its name, one of our own checks.
+# Runs: one of each. Metrics: 200 of each run. A webhook, and one that was deleted.
+COUNTS = {"experiments": [2, 2], "runs": [2, 2], "metrics": [400, 400], "webhooks": [1, 1]}
+FRAMES = [
+    ("experiments", ["name", "experiment_id"],
+     [b"Default\t0", b"a\\tb\\nc\\\\.\t1", b"stackctl readiness x\t2"]),
+    ("runs", ["run_uuid", "experiment_id"], [b"a\t0", b"b\t1", b"c\t2"]),
+    ("metrics", ["run_uuid", "value"], [b"a\t1", b"b\t1", b"c\t1"] * 200),
+    ("webhooks", ["secret", "deleted_timestamp"], [b"x\t5", b"x\t\\N"]),
+    ("params", ["key"], []),
+]  # fmt: skip
+
+
+def frames(given: list[tuple[str, list[str], list[bytes]]]) -> bytes:
+    out = io.BytesIO()
+    for table, columns, rows in given:
+        write_frame(out, table, columns, len(rows), b"".join(row + b"\n" for row in rows))
+    write_end(out, {})
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("backend", "counts", "dumps"),
+    [
+        ("postgres", COUNTS, {"postgres.dump": (HERE / "postgres-18-runs.dump").read_bytes()}),
+        ("postgres", {**COUNTS, "metrics": [0, 0]},
+         {"postgres.dump": (HERE / "postgres-18-plain.dump").read_bytes()}),
+        ("mysql", COUNTS, {**DUMPS["mysql"], "mysql.rows": frames(FRAMES)}),
+    ],
+)  # fmt: skip
+def test_a_dump_that_holds_something_else_than_is_said_is_found(
+    tmp_path: Path, backend: str, counts: dict[str, list[int]], dumps: dict[str, bytes]
+) -> None:
+    with Archive(dumped(tmp_path / "a.tar", backend, dumps, counts=counts)) as found:
+        found.verify()
+    for kind, (count, _) in counts.items():
+        for wrong in ([count + 1, count + 2], [max(0, count - 1)] * 2):
+            if wrong == [count, count]:
+                continue
+            about = {"counts": {**counts, kind: wrong}}
+            path = dumped(tmp_path / "b.tar", backend, dumps, **about)
+            said = f"holds {count} {kind}, and the archive says {wrong[0]}"
+            with Archive(path) as found, pytest.raises(BadArchive, match=said):
+                found.verify()
+
+
+def test_a_dump_of_a_schema_or_a_compression_that_is_not_known_is_not_counted(
+    tmp_path: Path,
+) -> None:
+    plain = (HERE / "postgres-18-plain.dump").read_bytes()
+    # What follows the magic bytes, the version, the sizes and the format.
+    of_lz4 = plain[:11] + b"\2" + plain[12:]
+    about = {"counts": {"runs": [9, 9]}}
+    later = [("runs", ["id", "experiment_id"], [b"a\t0"])]
+    for backend, dumps in (
+        ("postgres", {"postgres.dump": of_lz4}),
+        ("mysql", {**DUMPS["mysql"], "mysql.rows": frames(later)}),
+    ):
+        with Archive(dumped(tmp_path / "a.tar", backend, dumps, **about)) as found:
+            found.verify()
+
+
+def test_rows_that_are_damaged_are_named(tmp_path: Path) -> None:
+    whole = (HERE / "postgres-18-runs.dump").read_bytes()
+    at = whole.rindex(b"\x78\x9c") + 20
+    torn = whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :]
+    path = dumped(tmp_path / "a.tar", "postgres", {"postgres.dump": torn}, counts=COUNTS)
+    with Archive(path) as found, pytest.raises(BadArchive, match=r"'database/postgres.dump' is"):
         found.verify()
 
 

@@ -272,6 +272,27 @@ def strayed(state: Path) -> None:
     assert mlflow.artifacts.load_text(f"{place}/notes/text.txt") == "astray\n"
 
 
+def log_beside(state: Path) -> None:
+    """Make a run whose artifacts the server keeps in another bucket."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    number = client.create_experiment("beside", artifact_location="s3://beside/y")
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({**known, "beside": client.create_run(number).info.run_id}))
+
+
+def came_from_beside(state: Path) -> None:
+    """They are the stack's own now, and nothing came with them."""
+    import mlflow
+
+    run = mlflow.MlflowClient().get_run(json.loads(state.read_text())["beside"])
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:/"), run.info.artifact_uri
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/notes/text.txt") == "beside\n"
+    names = [item.path for item in mlflow.MlflowClient().list_artifacts(run.info.run_id)]
+    assert names == ["notes"], names
+
+
 def seal(_state: Path) -> None:
     """Have MLflow encrypt something for it: a webhook's secret, a key of a provider of models."""
     import mlflow
@@ -327,6 +348,8 @@ if __name__ == "__main__":
         "litter": litter,
         "tidied": tidied,
         "stray": stray,
+        "log beside": log_beside,
+        "came from beside": came_from_beside,
         "strayed": strayed,
     }
     doings[sys.argv[1]](Path(sys.argv[2]))

@@ -10,13 +10,13 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import boto3
 import psycopg2
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.contract.bucket import bucket
 from tests.contract.driving import ONE_WORKER, Deployed
 from tests.contract.leaks import leaks
 from tests.contract.machine import Machine
@@ -86,12 +86,7 @@ class Doors:
         return bool(done.exit_code == 0)
 
     def _bucket(self, values: Values) -> bool:
-        port = self.ports.get("objects") or self.settings["object_store_port"]
-        client: Any = boto3.client(
-            "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name=self.settings["region"],
-            aws_access_key_id=values["s3_access_key"],
-            aws_secret_access_key=values["s3_secret_key"],
-        )  # fmt: skip
+        client = bucket(self.deployed, values["s3_access_key"], values["s3_secret_key"])
         with refused(ClientError, "InvalidAccessKeyId") as told:
             client.list_objects_v2(Bucket=self.settings["bucket"])
         return not told

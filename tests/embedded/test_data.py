@@ -17,9 +17,11 @@ import pytest
 
 from stackctl.archive import Archive
 from stackctl.errors import LEFT_OUT
+from tests.contract.bucket import bucket
 from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
 from tests.disk import small_disk
 
+KEYS = ("s3_access_key", "s3_secret_key")
 HOSTILE = ["with blank", "größe.txt", "new\nline", "quo'te\".bin", "-o", "x" * 200]
 
 
@@ -388,11 +390,12 @@ class Strays:
     ) -> None:
         user, name = restored
         user.client("stray", deployed.name)
+        self.beside(deployed)
         archive = tmp_path / "a.tar"
         done = user.run("backup", deployed.name, "-o", str(archive))
         assert done.returncode == LEFT_OUT
         taken = "else whëre are in the archive: 1 files, 7 bytes"
-        left = "at s3://theirs/x are not in the archive: only folders of this machine are taken"
+        left = "at s3://theirs/x are not in the archive: it is no folder of this machine"
         assert taken in done.stderr
         assert left in done.stderr
         restore(user, archive, name)
@@ -400,6 +403,13 @@ class Strays:
         theirs.rename(theirs.with_name("hidden"))
         shutil.copy(user.state(deployed.name), user.state(name))
         user.client("strayed", name)
+        self.came(user, name)
+
+    def beside(self, deployed: Deployed) -> None:
+        """Log at another place still."""
+
+    def came(self, user: User, name: str) -> None:
+        """What was there is the restored stack's own."""
 
 
 class TestStraysOfFiles(Strays):
@@ -408,4 +418,20 @@ class TestStraysOfFiles(Strays):
 
 @pytest.mark.matrix
 class TestStraysOfADatabase(Strays):
+    """What is in another bucket, which the stack's own keys open, is taken too."""
+
     scenario = "scenario-5"
+
+    def beside(self, deployed: Deployed) -> None:
+        keys = (deployed.stack.secrets.read(name).reveal() for name in KEYS)
+        store = bucket(deployed, *keys)
+        store.create_bucket(Bucket="beside")
+        deployed.user.client("log beside", deployed.name)
+        state = json.loads(deployed.user.state(deployed.name).read_text())
+        place = f"y/{state['beside']}/artifacts"
+        for name in (f"{place}/notes/text.txt", f"{place}/", "y/diary.txt"):
+            content = b"" if name.endswith("/") else b"beside\n"
+            store.put_object(Bucket="beside", Key=name, Body=content)
+
+    def came(self, user: User, name: str) -> None:
+        user.client("came from beside", name)

@@ -167,7 +167,7 @@ class Machine:
         ailing: Services whose next so many starts end unhealthy.
         says: The version that servers tell; None: their own.
         left_behind: All that there was when somebody was killed, as `kills` asked for.
-        elsewhere: The sizes of what other buckets hold that a stack's keys open, by folder.
+        elsewhere: What other buckets hold that a stack's keys open, by folder and path below.
     """
 
     def __init__(self, home: Home) -> None:
@@ -178,7 +178,7 @@ class Machine:
         self.says: str | None = None
         self.home, self._hurdles = home, list[_Hurdle]()
         self.left_behind: Kept | None = None
-        self.elsewhere: dict[str, list[int]] = {}
+        self.elsewhere: dict[str, dict[str, bytes]] = {}
 
     # What happens, and what goes wrong.
 

@@ -12,13 +12,13 @@ from typing import Any, BinaryIO, cast
 
 from stackctl.courier.fitting import misfits
 from stackctl.courier.misfit import Misfit
-from stackctl.courier.places import Experiment, Located, places
+from stackctl.courier.places import Experiment, Located, places, plain
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
 from stackctl.settings import Settings
 from stackctl.stack import Stack
 from stackctl.stores import ArtifactStore, BackendStore
-from stackctl.stores.base import Census, Entry, Note, Ranges
+from stackctl.stores.base import Census, Entry, Extent, Note, Ranges
 from stackctl.stores.credentials import Credential
 from stackctl.stores.reach import Reach
 from stackctl.versions import older
@@ -121,12 +121,25 @@ class MemoryArtifacts(ArtifactStore):
         self._machine.asked("measure artifacts")
         return sum(map(len, self._machine.artifacts(_stack(reach)).values()))
 
-    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> tuple[int, int] | None:
-        there = self._machine.elsewhere
-        names = [f"{location}/{folder}" for folder in folders]
-        if not all(name in there for name in names):
+    def extent(self, reach: Reach, location: str, folders: Sequence[str]) -> Extent | None:
+        if any(f"{location}/{folder}" not in self._machine.elsewhere for folder in folders):
             return None
-        return sum(len(there[name]) for name in names), sum(sum(there[name]) for name in names)
+        there = self._elsewhere(location, folders)
+        odd = next((name for name in there if not plain(name)), "")
+        return Extent(len(there), sum(map(len, there.values())), odd)
+
+    def beside(
+        self, reach: Reach, location: str, folders: Sequence[str], note: Note
+    ) -> Iterator[tuple[Entry, BinaryIO]]:
+        for name, content in self._elsewhere(location, folders).items():
+            yield Entry(name, len(content)), io.BytesIO(content)
+
+    def _elsewhere(self, location: str, folders: Sequence[str]) -> dict[str, bytes]:
+        return {
+            f"{folder}/{name}": content
+            for folder in folders
+            for name, content in self._machine.elsewhere[f"{location}/{folder}"].items()
+        }
 
     def paths(self, reach: Reach) -> Iterator[str]:
         self._machine.asked("list artifacts")

@@ -86,22 +86,37 @@ def lacks(stage: Stage, stackctl: Call, place: str, why: str) -> None:
 
 def test_what_is_in_another_bucket_is_named(stage: Stage, theirs: Path, stackctl: Call) -> None:
     stage.database("x").tables["runs"][-1] = "s3://theirs/7/run7/artifacts"
-    unknown = "only folders of this machine are taken, and the stack's keys do not open it"
+    unknown = "it is no folder of this machine, and the stack's keys do not open it"
     lacks(stage, stackctl, "s3://theirs/7", unknown)
 
 
-def test_what_the_stack_s_own_keys_open_elsewhere_is_measured(
+def test_what_the_stack_s_own_keys_open_elsewhere_is_taken(
     stage: Stage, theirs: Path, stackctl: Call
 ) -> None:
     stage.database("x").tables["runs"][-1] = "s3://theirs/7/run7/artifacts"
-    stage.machine.elsewhere["s3://theirs/7/run7/artifacts"] = [5, 4]
+    stage.machine.elsewhere["s3://theirs/7/run7/artifacts"] = {"a/b": b"elsew", "c": b"here"}
     path = stage.home.path / "a.tar"
     answer = stackctl("backup", "x", "-o", str(path))
-    assert answer.code == LEFT_OUT
-    said = "are not in the archive: only folders of this machine are taken (2 files, 9 bytes)\n"
-    assert said in answer.err
+    assert answer.code == 0
+    assert "at s3://theirs/7 are in the archive: 2 files, 9 bytes\n" in answer.err
     (found,) = about(path)
-    assert (found["files"], found["bytes"]) == (2, 9)
+    assert (found["files"], found["bytes"], found["why"]) == (2, 9, "")
+    into(stage, path, "y", PORT)
+    assert "mlflow-artifacts:/7/run7/artifacts" in stage.database("y").tables["runs"]
+    assert stage.artifacts("y")["artifacts/7/run7/artifacts/a/b"] == b"elsew"
+
+
+def test_an_object_whose_key_is_no_file_s_name_keeps_its_place_out(
+    stage: Stage, theirs: Path, stackctl: Call
+) -> None:
+    stage.database("x").tables["runs"][-1] = "s3://theirs/7/run7/artifacts"
+    stage.machine.elsewhere["s3://theirs/7/run7/artifacts"] = {"a/../b": b"odd", "c": b"here"}
+    answer = stackctl("backup", "x", "-o", str(stage.home.path / "a.tar"))
+    assert answer.code == LEFT_OUT
+    assert (
+        "are not in the archive: 'run7/artifacts/a/../b' can be no file's name (2 files, 7 bytes)"
+        in answer.err
+    )
 
 
 def test_what_another_machine_has_is_named(stage: Stage, theirs: Path, stackctl: Call) -> None:
@@ -155,7 +170,7 @@ def test_a_link_that_is_made_meanwhile_is_not_followed(stage: Stage, theirs: Pat
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tree, "opened", replaced)
         with pytest.raises(OSError, match="leads out of the place"):
-            list(found.content(lambda _: None))
+            list(found.content(stage.recorded("x"), lambda _: None))
 
 
 def test_a_backup_that_lacks_nothing_ends_with_0(
