@@ -82,7 +82,25 @@ class Addresses:
             return self.settings.object_store_endpoint
         if self.settings.object_store_port is None:
             return ""
-        return str(published(self.settings, "object_store_port"))
+        here = published(self.settings, "object_store_port")
+        if self.settings.proxies_objects and self.public:
+            return str(replace(self.public, port=here.port, path=""))
+        return str(here)
+
+    @property
+    def transfers(self) -> str | None:
+        """Where clients find the bucket by addresses that a server signs; None where nowhere.
+
+        "" for AWS itself.
+        """
+        if self.settings.transfers != "direct":
+            return None
+        hosts = self.settings.public_hosts
+        if self.settings.object_store == "external" or self.settings.ends_tls or not hosts:
+            return self.objects
+        return str(
+            Url("http", _named("http", hosts[0], 0).host, self.settings.object_store_port or 0)
+        )
 
     def ways(self) -> list[Way]:
         """Every way that a client may take: the server's address, also under every public name."""

@@ -83,7 +83,8 @@ _TABLE = (
     ServiceKind("ui", "mlflow ui", 5000, "port", mlflow=True),
     ServiceKind("browser", "database browser", 8080, "browser_port"),
     ServiceKind(
-        "proxy", "TLS proxy", 0, "port", ("artifacts_port", "http_port"), listeners=("proxy",)
+        "proxy", "TLS proxy", 0, "port", ("artifacts_port", "object_store_port", "http_port"),
+        listeners=("proxy",),
     ),
 )  # fmt: skip
 SERVICES: Mapping[str, ServiceKind] = _Kinds((kind.name, kind) for kind in _TABLE)

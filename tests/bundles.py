@@ -32,6 +32,9 @@ NAMES = scenarios.names()
 
 # Settings that each change the files of some scenario. Held complete by test_settings.
 REPLICATED = ("replicas=3", "tls=internal", "public_url=https://ml.example.org:15995/a")
+DIRECT = ("transfers=direct", "object_store_port=15993", "tls=internal",
+          "public_url=https://ml.example.org:15995/a")  # fmt: skip
+DIRECT_TO_ANOTHER = ("transfers=direct", "object_store=external")
 VARIANTS: tuple[tuple[str, ...], ...] = (
     ("name=other",),
     ("port=15999",),
@@ -67,6 +70,8 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     ("auth=basic", "default_permission=NO_PERMISSIONS"),
     ("workspaces=true",),
     REPLICATED,
+    DIRECT,
+    DIRECT_TO_ANOTHER,
     ("extra.compose=team.yaml",),
     ("gateway=off", "log_level=warning", "pool_size=7", "pool_overflow=0"),
     ("gateway=private", "server.args.x-frame-options=DE NY", "server.args.uvicorn-opts=--h11 'a b'",
@@ -79,7 +84,14 @@ FILES, LOCAL = (
     ("scenario-1", "scenario-3a"),
     ("scenario-1", "scenario-2", "scenario-3a", "scenario-3b"),
 )
-NOT_FOR = {("workspaces=true",): FILES, REPLICATED: LOCAL}
+# Whose clients write artifacts themselves, or keep them in a folder.
+PAST_THE_SERVER = tuple(set(NAMES) - {"scenario-5", "scenario-5-mysql", "scenario-6"})
+NOT_FOR = {
+    ("workspaces=true",): FILES,
+    REPLICATED: LOCAL,
+    DIRECT: PAST_THE_SERVER,
+    DIRECT_TO_ANOTHER: PAST_THE_SERVER,
+}
 
 
 def fitting(name: str) -> list[tuple[str, ...]]:

@@ -15,6 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 
 API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+SIGNING = "/api/2.0/mlflow-artifacts/"
+# What it signed, whoever asks for that.
+BUCKET = "/bucket"
+ETAG = '"e"'
 
 
 @dataclass
@@ -58,6 +62,10 @@ class Peer:
         parts = urlsplit(target)
         if parts.path.startswith(ARTIFACTS):
             return self._artifact(method, parts.path.removeprefix(ARTIFACTS), body)
+        if parts.path.startswith(SIGNING):
+            return self._signed(parts.path.removeprefix(SIGNING), body)
+        if parts.path.startswith(BUCKET):
+            return self._artifact(method, parts.path.removeprefix(BUCKET), body)
         if parts.path == "/version":
             return Reply(200, self.version)
         if not parts.path.startswith(API):
@@ -107,6 +115,24 @@ class Peer:
                 return {"files": [{"path": name} for name in names]} if names else {}
         return None
 
+    def _signed(self, path: str, body: bytes) -> Reply:
+        """Addresses of one part and of a download; nothing is there before it is completed."""
+        what, _, rest = path.partition("/")
+        if what == "presigned":
+            return Reply(200, json.dumps({"url": f"{self.url}{BUCKET}/{rest}?signed"}).encode())
+        doing, _, folder = rest.partition("/")
+        told = json.loads(body)
+        part = f"{BUCKET}/{folder}/{told['path']}"
+        if doing == "create":
+            answer = {"upload_id": "u", "credentials": [{"url": f"{self.url}{part}?signed",
+                                                         "part_number": 1}]}  # fmt: skip
+            return Reply(200, json.dumps(answer).encode())
+        if doing == "abort":
+            self.artifacts.pop(part.removeprefix(BUCKET), None)
+            return Reply(200, b"{}")
+        known = told["upload_id"] == "u" and told["parts"][0]["etag"] == ETAG
+        return Reply(200 if known else 400, b"{}")
+
     def _artifact(self, method: str, path: str, body: bytes) -> Reply:
         if method == "PUT":
             self.artifacts[path] = body
@@ -115,6 +141,16 @@ class Peer:
         elif method == "DELETE":
             del self.artifacts[path]
         return Reply(200, self.artifacts.get(path, b"{}"))
+
+
+def _called(path: str) -> str:
+    if path.startswith(API):
+        return path.removeprefix(API)
+    if path.startswith(ARTIFACTS):
+        return "artifact"
+    if path.startswith(SIGNING):
+        return "/".join(path.removeprefix(SIGNING).split("/")[: 2 if "/mpu/" in path else 1])
+    return "object" if path.startswith(BUCKET) else "artifact"
 
 
 def _unchanged(reply: Reply) -> Reply:
@@ -126,8 +162,7 @@ def _handler(peer: Peer) -> type[BaseHTTPRequestHandler]:
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = urlsplit(self.path).path
-            known = path.startswith(API)
-            what = f"{self.command} {path.removeprefix(API) if known else 'artifact'}"
+            what = f"{self.command} {_called(path)}"
             if peer.dead_after and peer.dead_after in peer.asked:
                 self.close_connection = True
                 return
@@ -137,6 +172,7 @@ def _handler(peer: Peer) -> type[BaseHTTPRequestHandler]:
             reply = (peer.faults.get(what) or _unchanged)(reply)
             self.send_response(reply.status)
             self.send_header("Content-Length", str(len(reply.body)))
+            self.send_header("ETag", ETAG)
             self.end_headers()
             self.wfile.write(reply.body[: reply.stop])
 

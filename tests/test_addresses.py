@@ -1,6 +1,7 @@
 """Where a stack is reached, and by which names and from which pages it may be called."""
 
 from fnmatch import fnmatch
+from typing import Any
 
 import pytest
 
@@ -125,6 +126,27 @@ def test_a_deploy_tries_the_stack_s_own_port_under_the_name() -> None:
     other = Settings(name="x", tls="elsewhere", **name)
     (way,) = Addresses(scenarios.load("scenario-5"), other).ways()
     assert (str(way.server), way.host) == ("http://127.0.0.1:8443/mlflow", "ml.example.org")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "address"),
+    [
+        ({}, "http://127.0.0.1:5014"),
+        ({"bind": "0.0.0.0", "auth": "basic", "public_hosts": "srv.lan:8080"},
+         "http://srv.lan:5014"),
+        ({"tls": "internal", "public_url": "https://ml.example.org/mlflow"},
+         "https://ml.example.org:5014"),
+        ({"object_store": "external", "object_store_port": None}, ""),
+        ({"object_store": "external", "object_store_endpoint": "https://s3.example.org"},
+         "https://s3.example.org"),
+    ],
+)  # fmt: skip
+def test_clients_are_sent_where_they_find_the_bucket(chosen: dict[str, Any], address: str) -> None:
+    settings = Settings(**{"name": "x", "object_store_port": 5014, **chosen})
+    scenario = scenarios.load("scenario-5")
+    assert Addresses(scenario, settings).transfers is None
+    direct = settings.model_copy(update={"transfers": "direct"})
+    assert Addresses(scenario, direct).transfers == address
 
 
 def test_the_artifacts_only_server_has_the_name_too() -> None:

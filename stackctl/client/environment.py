@@ -15,6 +15,10 @@ from stackctl.settings import Settings, dotenv_quoted
 from stackctl.stores import BACKENDS
 
 CREDENTIALS = "aws_credentials"
+CA_BUNDLE = "ca_bundle"
+# An upload of so many bytes is worth two calls more.
+_LARGE = 16 << 20
+_SHORT_CUTS = ("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
@@ -112,11 +116,19 @@ def client_environment(
         values["AWS_PROFILE"] = "default"
         # boto3 prefers these to the file.
         unset = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    elif deployment.addresses.transfers is not None:
+        # The server says that it signs addresses; a client uses them from 500 MiB on, if not told.
+        values["MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE"] = str(_LARGE)
+        if scenario.writer == "artifacts-server":
+            # One that is for artifacts alone does not say what it can (3.17.2).
+            values |= dict.fromkeys(_SHORT_CUTS, "true")
+        if settings.tls == "internal":
+            # MLflow gives the next variable to its own calls alone, not to those of short cuts.
+            values["REQUESTS_CA_BUNDLE"] = str(secrets.path / CA_BUNDLE)
     elif scenario.artifacts == "s3":
         # The proxy's short cuts lead to an endpoint that only the stack itself can reach
         # (MLflow 3.15 to 3.17). stackctl's own image does not offer them; others do.
-        values["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] = "false"
-        values["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "false"
+        values |= dict.fromkeys(_SHORT_CUTS, "false")
     if settings.tls == "internal" and scenario.client != "store":
         # Nobody knows its authority but whom it is told.
         values["MLFLOW_TRACKING_SERVER_CERT_PATH"] = str(secrets.path / "ca_certificate")
@@ -142,11 +154,17 @@ def writes_to_bucket(scenario: Scenario) -> bool:
     return scenario.artifacts == "s3" and scenario.writer == "client"
 
 
-def write_credentials(scenario: Scenario, secrets: SecretFolder) -> None:
-    """Put the S3 keys into the form that boto3 reads, where clients need them.
+def write_files(scenario: Scenario, settings: Settings, secrets: SecretFolder) -> None:
+    """What clients read: S3 keys as boto3 takes them, certificates as `requests` does.
 
-    So `stackctl env` names a file instead of printing a secret.
+    So `stackctl env` names a file instead of printing a secret. One that tells clients of the
+    stack's own authority knows all others too.
     """
+    if settings.transfers == "direct" and settings.tls == "internal":
+        import certifi
+
+        own = secrets.read("ca_certificate").reveal()
+        secrets.write(CA_BUNDLE, f"{Path(certifi.where()).read_text(encoding='utf-8')}\n{own}\n")
     if not writes_to_bucket(scenario):
         return
     key, secret = (secrets.read(n).reveal() for n in ("s3_access_key", "s3_secret_key"))

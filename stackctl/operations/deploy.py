@@ -160,7 +160,7 @@ def _carry_out(
         generated = stack.secrets.ensure(list(bundle.secrets))
         if generated:
             progress(f"generated {', '.join(generated)} in {stack.secrets.path}")
-        client.write_credentials(scenario, stack.secrets)
+        client.write_files(scenario, deployment.settings, stack.secrets)
         if wanted.data is not None:
             made = not wanted.data.exists()
             folder = wanted.data / "mlruns" if scenario.uses_data_folder else wanted.data

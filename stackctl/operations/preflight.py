@@ -294,7 +294,8 @@ def refuse_plain_http(effective: Effective) -> None:
             "plain_http=yes-on-a-trusted-network",
         )  # fmt: skip
     for setting in ("object_store_port", "browser_port"):
-        if (port := getattr(settings, setting)) is not None:
+        hidden = setting == "object_store_port" and settings.proxies_objects
+        if (port := getattr(settings, setting)) is not None and not hidden:
             raise BadSetting(
                 setting, port, effective.sources.get(setting, "default"),
                 f"it would be published on {settings.bind} without TLS; leave it empty, or --set "

@@ -106,7 +106,7 @@ def rotate(
         for change in changes:
             progress(f"changing {change.credential}")
             change.in_service(deployment, progress)
-        client.write_credentials(deployment.scenario, stack.secrets)
+        client.write_files(deployment.scenario, deployment.settings, stack.secrets)
         _start_anew(deployment, changes, timeout, progress)
         readiness.prove(deployment, progress)
         for change in changes:

@@ -9,7 +9,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from stackctl.addresses import Way
@@ -65,7 +65,8 @@ def prove(
     inside = deployment.runtime.inside(deployment.stack, deployment.scenario, deployment.settings)
     if inside is None:
         return
-    address = _address(inside.way, deployment)
+    # Signed addresses are for clients, and need not lead anywhere from inside.
+    address = replace(_address(inside.way, deployment), transfers=False)
     job = json.dumps({"addresses": [asdict(address)], "login": login})
     source = f"{inspect.getsource(roundtrip)}\nmain({job!r})\n"
     outcome = _outcome(inside.run_python(source))
@@ -89,6 +90,7 @@ def _address(way: Way, deployment: Deployment) -> Address:
         region=deployment.settings.region,
         direct=way.direct,
         trusted=certificate.trusted(deployment) if way.direct else "",
+        transfers=deployment.addresses.transfers is not None,
         key=deployment.addresses.key(),
     )
 

@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Address:
         region: The bucket's region.
         direct: HOST:PORT at which is found what is called by the name of the URL; "" to look it up.
         trusted: A file of certificates that are trusted beside the machine's own; "" where none.
+        transfers: Clients fetch and send large artifacts by addresses that a server signs.
         key: Tells checks of different artifact locations apart, which MLflow keeps for ever.
     """
 
@@ -61,6 +62,7 @@ class Address:
     region: str = ""
     direct: str = ""
     trusted: str = ""
+    transfers: bool = False
     key: str = ""
 
     def __str__(self) -> str:
@@ -158,7 +160,8 @@ class RoundTrip:
         path = f"{parsed.path.rstrip('/')}/readiness.txt"
         if parsed.scheme == "mlflow-artifacts":
             server = self.address.artifacts or self.address.url
-            return _Proxied(self, f"{server}/api/2.0/mlflow-artifacts/artifacts{path}")
+            kind = _Signed if self.address.transfers else _Proxied
+            return kind(self, f"{server}/api/2.0/mlflow-artifacts", path)
         if parsed.scheme == "s3":
             return _Object(self, parsed.netloc, path.lstrip("/"))
         if parsed.scheme == "file":
@@ -198,27 +201,42 @@ class RoundTrip:
         return self._api("POST", endpoint, json.dumps(body).encode())
 
     def _api(self, method: str, endpoint: str, body: bytes | None) -> Any:
-        url = f"{self.address.url}/api/2.0/mlflow/{endpoint}"
+        return self.ask(method, f"{self.address.url}/api/2.0/mlflow/{endpoint}", body)
+
+    def ask(self, method: str, url: str, body: bytes | None) -> Any:
+        """The JSON that a server of MLflow answers."""
         self._asked = f"{method} {url}"
-        answer = self.request(method, url, body, "application/json")
+        answer = self.request(method, url, body)
         try:
             return json.loads(answer)
         except ValueError as error:
             raise RoundTripError(f"{method} {url}: the answer is not JSON") from error
 
-    def request(self, method: str, url: str, body: bytes | None, content_type: str) -> bytes:
-        """One HTTP request to a server of the stack, past any proxy of the machine."""
-        request = urllib.request.Request(url, data=body, method=method)  # noqa: S310
-        request.add_header("Content-Type", content_type)
+    def request(
+        self, method: str, url: str, body: bytes | None, content_type: str = "application/json"
+    ) -> bytes:
+        """One HTTP request to a server of MLflow."""
+        headers = {"Content-Type": content_type}
         if self.address.host:
-            request.add_header("Host", self.address.host)
-            request.add_header("Origin", f"http://{self.address.host.removesuffix(':80')}")
+            headers["Host"] = self.address.host
+            headers["Origin"] = f"http://{self.address.host.removesuffix(':80')}"
         if self.login:
             pair = f"admin:{self.secret('admin_password')}".encode()
-            request.add_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        return self.send(method, url, body, headers)[0]
+
+    def send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """One HTTP request to a service of the stack, past any proxy of the machine."""
+        request = urllib.request.Request(  # noqa: S310
+            url, data=body, method=method, headers=dict(headers)
+        )
+        # An address that was signed is as good as a password.
+        url = url.partition("?")[0]
         try:
             with self._opener.open(request, timeout=_SECONDS) as answer:
-                return bytes(answer.read())
+                return bytes(answer.read()), answer.headers
         except urllib.error.HTTPError as error:
             said = error.read(16000).decode("utf-8", "replace")
             told = f"{method} {url}{self._as()}: {error.code} {said[:400]}".replace("\n", " ")
@@ -283,8 +301,9 @@ class _Written:
 
 
 class _Proxied(_Written):
-    def __init__(self, trip: RoundTrip, url: str) -> None:
-        self.trip, self.url = trip, url
+    def __init__(self, trip: RoundTrip, service: str, path: str) -> None:
+        self.trip, self.service, self.path = trip, service, path
+        self.url = f"{service}/artifacts{path}"
 
     def __str__(self) -> str:
         return self.url
@@ -297,6 +316,31 @@ class _Proxied(_Written):
 
     def delete(self) -> None:
         self.trip.request("DELETE", self.url, None, "application/octet-stream")
+
+
+class _Signed(_Proxied):
+    """By addresses that the server signs, as a client does with a large file (MLflow 3.17.2)."""
+
+    def write(self, content: bytes) -> None:
+        folder, _, name = self.path.rpartition("/")
+        made = self._ask("mpu/create", folder, {"path": name, "num_parts": 1})
+        part = made["credentials"][0]
+        told = {"path": name, "upload_id": made["upload_id"]}
+        try:
+            _, headers = self.trip.send("PUT", part["url"], content, part.get("headers") or {})
+            done = {"part_number": 1, "etag": headers["ETag"], "url": part["url"]}
+            self._ask("mpu/complete", folder, {**told, "parts": [done]})
+        except BaseException:
+            with contextlib.suppress(RoundTripError):
+                self._ask("mpu/abort", folder, told)
+            raise
+
+    def read(self) -> bytes:
+        found = self.trip.ask("GET", f"{self.service}/presigned{self.path}", None)
+        return self.trip.send("GET", found["url"], None, found.get("headers") or {})[0]
+
+    def _ask(self, what: str, folder: str, body: dict[str, Any]) -> Any:
+        return self.trip.ask("POST", f"{self.service}/{what}{folder}", json.dumps(body).encode())
 
 
 class _File(_Written):

@@ -20,6 +20,8 @@ from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
 
 _DIGEST_PLACEHOLDER = "0" * 16
 _LOGIN_BESIDE_RUNS = "3.6.0"
+# The first server that tells its clients whether it signs addresses (mlflow/server/handlers.py).
+_SIGNED = "3.15.0"
 
 
 @dataclass
@@ -93,6 +95,7 @@ class Rendering(ABC):
         self.refuse_shared_login()
         self.refuse_workspaces()
         self.refuse_replicas()
+        self.refuse_transfers()
 
     def refuse_shared_login(self) -> None:
         """MLflow's login and its tracking store are not to share a database, where that fails.
@@ -143,6 +146,39 @@ class Rendering(ABC):
                 f"{self.scenario.backend_kind.label}",
             )  # fmt: skip
 
+    def refuse_transfers(self) -> None:
+        """Clients can only go past a server that is between them and a bucket they can reach.
+
+        Raises:
+            BadSetting: There is no such server, or no such bucket.
+        """
+        settings, scenario = self.settings, self.scenario
+        if settings.transfers != "direct":
+            return
+        if scenario.artifacts != "s3" or scenario.writer == "client":
+            why = (
+                f"clients of {scenario.name} write to the bucket themselves"
+                if scenario.artifacts == "s3"
+                else f"{scenario.name} keeps artifacts in a folder"
+            )
+        elif older(settings.mlflow_version, _SIGNED):
+            why = f"MLflow tells its clients of them since {_SIGNED}"
+        elif settings.image_flavor == "conda" or "tracking" in settings.images:
+            why = "only images of the flavors slim and user have what signs addresses for clients"
+        elif settings.object_store == "external":
+            return
+        elif settings.tls == "elsewhere":
+            why = (
+                "a proxy of yours would have to lead to the object store, whose address the "
+                "server cannot know; use tls=acme, internal or files, or an external object store"
+            )
+        elif settings.object_store_port is None:
+            why = "clients have to reach the object store: --set object_store_port=PORT"
+        else:
+            return
+        source = self.effective.sources.get("transfers", "default")
+        raise BadSetting("transfers", "direct", source, why)
+
     def uvicorn(self) -> str:
         """What uvicorn is told by whoever starts it, as words."""
         # Clients and proxies keep a connection for a minute; one that was closed meanwhile loses a
@@ -159,13 +195,17 @@ class Rendering(ABC):
     def publishes(self, service: str) -> str:
         """The setting that names the port at which clients reach a service; "" where none do."""
         kind = SERVICES[service]
-        return "" if kind.mlflow and self.settings.ends_tls else kind.published
+        hidden = self.settings.ends_tls if kind.mlflow else self.is_behind_proxy(service)
+        return "" if hidden else kind.published
+
+    def is_behind_proxy(self, service: str) -> bool:
+        """The proxy leads to it."""
+        return service == "objects" and self.settings.proxies_objects
 
     def proxied(self) -> dict[str, list[str]]:
-        """The servers to which the proxy leads, by the settings of the ports that lead there."""
-        return {
-            SERVICES[name].published: self.settings.each([name]) for name in self.scenario.servers
-        }
+        """The services to which the proxy leads, by the settings of the ports that lead there."""
+        behind = [*self.scenario.servers, *(["objects"] if self.settings.proxies_objects else [])]
+        return {SERVICES[name].published: self.settings.each([name]) for name in behind}
 
     def published_by_proxy(self) -> list[str]:
         """The settings of the ports at which the proxy listens."""
@@ -217,6 +257,7 @@ class Rendering(ABC):
                 prefix=self.addresses.prefix,
                 uvicorn=self.uvicorn(),
                 proxied=self.proxied(),
+                transfers=self.addresses.transfers,
                 published_by_proxy=self.published_by_proxy(),
                 secret=self.use_secret,
                 volume=self.use_volume,

@@ -183,6 +183,11 @@ class Settings(BaseModel):
     object_store_endpoint: str = Field(
         "", description="URL of an external object store; empty: AWS S3 itself"
     )
+    transfers: Literal["proxied", "direct"] = Field(
+        "proxied",
+        description="how artifacts go between clients and the bucket: through the server, or large "
+        "ones past it, by addresses that the server signs",
+    )
     bucket: str = Field("mlflow", description="bucket in which artifacts are kept")
     region: str = Field("us-east-1", description="region of the bucket")
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
@@ -242,6 +247,11 @@ class Settings(BaseModel):
     def ends_tls(self) -> bool:
         """HTTPS ends at a proxy of the stack's own."""
         return self.tls in OWN_TLS
+
+    @property
+    def proxies_objects(self) -> bool:
+        """Clients reach the object store by the proxy, with addresses that a server signed."""
+        return self.ends_tls and self.transfers == "direct" and self.object_store != "external"
 
     @property
     def address(self) -> Url | None:

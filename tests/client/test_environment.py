@@ -1,6 +1,7 @@
 """What clients set: evaluated by the programs that read it, and never a secret in it."""
 
 import json
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from stackctl.client.environment import (
     ClientEnvironment,
     client_environment,
     tracking_uri,
-    write_credentials,
+    write_files,
 )
 from stackctl.deployment import Deployment
 from stackctl.stack import Home, Manifest
@@ -35,7 +36,7 @@ def stack_in(folder: Path, name: str, *flags: str) -> Deployment:
     """A stack with all its secrets, as after a deploy."""
     stack = deployment(Home(folder), name, *flags)
     stack.secrets.ensure(list(bundle(name, *flags).secrets))
-    write_credentials(stack.scenario, stack.secrets)
+    write_files(stack.scenario, stack.settings, stack.secrets)
     return stack
 
 
@@ -150,6 +151,26 @@ def test_with_a_login_the_shell_reads_the_password_from_its_file(name: str, tmp_
     file = str(stack.secrets.path / "admin_password").replace("'", "''")
     assert f"$Env:MLFLOW_TRACKING_PASSWORD = Get-Content -Raw '{file}'" in variables.powershell()
     assert "MLFLOW_TRACKING_PASSWORD" not in variables.dotenv()
+
+
+def test_clients_that_go_past_the_server_are_told_from_which_size_on(tmp_path: Path) -> None:
+    direct = ("transfers=direct", "object_store_port=5014")
+    plain = variables_of(tmp_path, "scenario-5", *direct).values
+    assert plain == {
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+        "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(16 << 20),
+    }
+    apart = variables_of(tmp_path, "scenario-6", *direct).values
+    assert {name: apart[name] for name in PROXY_OFF} == dict.fromkeys(PROXY_OFF, "true")
+    name = ("tls=internal", "public_url=https://ml.example.org", "name=x")
+    stack = stack_in(tmp_path, "scenario-5", *direct, *name)
+    told = client_environment(stack).values
+    known = ssl.create_default_context(cafile=told["REQUESTS_CA_BUNDLE"]).get_ca_certs()
+    (own,) = ssl.create_default_context(
+        cafile=told["MLFLOW_TRACKING_SERVER_CERT_PATH"]
+    ).get_ca_certs()
+    assert own in known
+    assert len(known) > 100
 
 
 @pytest.mark.parametrize("format_", ["shell", "dotenv", "json", "powershell"])

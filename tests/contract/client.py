@@ -272,6 +272,27 @@ def strayed(state: Path) -> None:
     assert mlflow.artifacts.load_text(f"{place}/notes/text.txt") == "astray\n"
 
 
+def large(state: Path) -> None:
+    """Log a file that goes in four parts and a small one, and read both back."""
+    import mlflow
+
+    mlflow.set_experiment("large")
+    place = Path(os.environ["CLIENT_TMP"], "large")
+    place.mkdir(exist_ok=True)
+    (place / "large.bin").write_bytes(os.urandom(31 << 20))
+    (place / "small.txt").write_text("small\n")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts(str(place), "a b/größe")
+    for name in ("large.bin", "small.txt"):
+        uri = f"runs:/{run.info.run_id}/a b/größe/{name}"
+        there = mlflow.artifacts.download_artifacts(uri, dst_path=f"{place}/back")
+        assert Path(there).read_bytes() == (place / name).read_bytes(), name
+    path = urlsplit(run.info.artifact_uri).path.lstrip("/")
+    known = json.loads(state.read_text()) if state.exists() else {}
+    folder = "a%20b/gr%C3%B6%C3%9Fe"
+    state.write_text(json.dumps({**known, "large": f"{path}/{folder}/large.bin"}))
+
+
 def log_beside(state: Path) -> None:
     """Make a run whose artifacts the server keeps in another bucket."""
     import mlflow
@@ -347,6 +368,7 @@ if __name__ == "__main__":
         "whole": whole,
         "litter": litter,
         "tidied": tidied,
+        "large": large,
         "stray": stray,
         "log beside": log_beside,
         "came from beside": came_from_beside,

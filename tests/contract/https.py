@@ -5,6 +5,7 @@ import http.client
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -83,6 +84,15 @@ def _name(name: str) -> x509.GeneralName:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What was answered."""
+
+    status: int
+    headers: Message
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Site:
     """A server's HTTPS, as somebody who trusts one authority asks for it."""
 
@@ -90,18 +100,25 @@ class Site:
     trusted: Path
     host: str = "localhost"
 
-    def get(self, path: str, **headers: str) -> http.client.HTTPResponse:
-        """The answer to one request, whose body was read."""
+    def get(self, path: str, **headers: str) -> "Answer":
+        """The answer to one request."""
+        return self.send("GET", path, b"", **headers)
+
+    def send(self, method: str, path: str, body: bytes, **headers: str) -> "Answer":
+        """The answer to one request."""
         context = ssl.create_default_context(cafile=self.trusted)
         connection = http.client.HTTPSConnection(self.host, self.port, timeout=60, context=context)
         try:
-            connection.putrequest("GET", path, skip_host="Host" in headers)
+            connection.putrequest(method, path, skip_host="Host" in headers)
+            if body:
+                headers = {
+                    "Content-Type": "application/json", "Content-Length": str(len(body)), **headers
+                }  # fmt: skip
             for name, value in headers.items():
                 connection.putheader(name, value)
-            connection.endheaders()
+            connection.endheaders(body or None)
             answer = connection.getresponse()
-            answer.read()
-            return answer
+            return Answer(answer.status, answer.headers, answer.read())
         finally:
             connection.close()
 

@@ -567,6 +567,29 @@ def test_fewer_servers_are_fewer_services(stage: Stage) -> None:
     ("scenario", "flags", "said"),
     [
         ("scenario-5", ("replicas=2",), "with tls=off it has none"),
+        ("scenario-4", ("transfers=direct",), "clients of scenario-4 write to the bucket"),
+        ("scenario-3b", ("transfers=direct",), "scenario-3b keeps artifacts in a folder"),
+        ("scenario-5", ("transfers=direct",), "reach the object store: --set object_store_port"),
+        (
+            "scenario-5",
+            ("transfers=direct", "object_store_port=5001", "image_flavor=conda"),
+            "only images of the flavors slim and user",
+        ),
+        (
+            "scenario-5",
+            ("transfers=direct", "object_store_port=5001", "mlflow_version=3.14.0"),
+            "MLflow tells its clients of them since 3.15.0",
+        ),
+        (
+            "scenario-5",
+            (
+                "transfers=direct",
+                "object_store_port=5001",
+                "tls=elsewhere",
+                "public_url=https://ml.example.org",
+            ),
+            "a proxy of yours would have to lead to the object store",
+        ),
         ("scenario-3b", TWO, "several servers share PostgreSQL or MySQL, and scenario-3b keeps"),
         ("scenario-5", ("replicas=17",), "less than or equal to 16"),
     ],

@@ -47,13 +47,22 @@ def test_a_proxy_beyond_the_machine_is_named(stage: Stage) -> None:
 
 @pytest.mark.parametrize(
     ("scenario", "setting"),
-    [("scenario-4", "object_store_port=5014"), ("scenario-3b-mysql", "browser_port=5085")],
+    [
+        ("scenario-4", "object_store_port=5014"),
+        ("scenario-3b-mysql", "browser_port=5085"),
+        ("scenario-5", "object_store_port=5014"),
+    ],
 )
 def test_what_has_no_https_stays_on_the_machine(stage: Stage, scenario: str, setting: str) -> None:
-    flags = (*INTERNAL, "bind=0.0.0.0", "auth=basic")
+    flags = (*INTERNAL, "bind=0.0.0.0", "auth=basic", *([setting] if "5014" in setting else []))
     with stage.refuses(2, f"setting {setting}", "would be published on 0.0.0.0 without TLS"):
         stage.deployed(scenario, *flags)
     stage.deployed(scenario, *flags, PLAIN)
+
+
+def test_an_object_store_behind_the_proxy_may_leave_it(stage: Stage) -> None:
+    direct = ("transfers=direct", "object_store_port=5014")
+    stage.deployed("scenario-5", *INTERNAL, "bind=0.0.0.0", "auth=basic", *direct)
 
 
 def test_an_authority_is_made_with_the_stack(stage: Stage) -> None:

@@ -113,6 +113,41 @@ def test_a_name_is_found_where_its_stack_listens(tmp_path: Path) -> None:
         assert other.asked == ["PUT artifact", "GET artifact", "DELETE artifact"]
 
 
+SIGNED = ["POST mpu/create", "PUT object", "POST mpu/complete", "GET presigned", "GET object"]
+
+
+def test_signed_addresses_are_used_where_clients_use_them(peer: Peer) -> None:
+    address = Address(peer.url, transfers=True)
+    RoundTrip(address, secret={"admin_password": PASSWORD}.__getitem__, login=True).run()
+    assert peer.asked[5:10] == SIGNED
+    assert peer.artifacts == {}
+
+
+def test_nobody_else_gets_the_password(peer: Peer) -> None:
+    """Whoever keeps the objects has the address, and needs no more."""
+    sent: list[str] = []
+
+    def seen(reply: Reply) -> Reply:
+        sent.extend(peer.headers)
+        return reply
+
+    peer.faults = {"PUT object": seen, "GET object": seen}
+    address = Address(peer.url, transfers=True)
+    RoundTrip(address, secret={"admin_password": PASSWORD}.__getitem__, login=True).run()
+    assert sent
+    assert "Authorization" not in sent
+
+
+@pytest.mark.parametrize("step", SIGNED)
+def test_a_refused_step_of_a_signed_transfer_is_named(peer: Peer, step: str) -> None:
+    peer.faults = {step: answers(403, b"no")}
+    with pytest.raises(RoundTripError, match=r": 403 no") as refused:
+        trip(peer, transfers=True).run()
+    assert "?signed" not in str(refused.value)
+    if step in SIGNED[1:3]:
+        assert "POST mpu/abort" in peer.asked
+
+
 def test_a_login_is_sent_only_where_the_server_asks_for_one(peer: Peer) -> None:
     RoundTrip(Address(peer.url), secret={"admin_password": PASSWORD}.__getitem__, login=True).run()
     scheme, _, pair = peer.headers["Authorization"].partition(" ")

@@ -77,6 +77,22 @@ def test_each_server_has_a_port_of_its_own_behind_it(tmp_path: Path) -> None:
         assert f'"dial": "127.0.0.1:{upstream}"' in json.dumps(found[address])
 
 
+def test_the_object_store_is_behind_it_for_who_has_a_signed_address(tmp_path: Path) -> None:
+    flags = (*CHOSEN["internal"], "transfers=direct", "object_store_port=8444")
+    for made, dial in (
+        (bundle("scenario-5", *flags), "objects:8333"),
+        (processes("scenario-5", *flags), "127.0.0.1:"),
+    ):
+        assert "object_store_port" not in {s.name: s.ports for s in made.services}["objects"]
+        assert {s.name: s.ports for s in made.services}["proxy"]["object_store_port"] == 8444
+        found = servers(understood(made, tmp_path))
+        (address,) = [address for address in found if address.endswith(":8444")]
+        text = json.dumps(found[address]["routes"])
+        assert f'"dial": "{dial}' in text
+        assert text.index('"match": [{"query": {"X-Amz-Signature": ["*"]}}]') < text.index("403")
+        assert "/health" not in text
+
+
 @pytest.mark.parametrize("bad", ["a{env.HOME}", "a\nb", "a\0b"])
 def test_what_caddy_would_take_for_something_else_is_refused(bad: str) -> None:
     with pytest.raises(UserError, match="Caddy cannot be told of"):

@@ -35,6 +35,7 @@ SAMPLES: dict[str, tuple[str, object, str]] = {
     "data": ("~/my 'data' #1", "~/my 'data' #1", "~/my 'data' #1"),
     "object_store": ("rustfs", "rustfs", "rustfs"),
     "object_store_endpoint": ("https://s3.x:9000/", "https://s3.x:9000/", "https://s3.x:9000"),
+    "transfers": ("direct", "direct", "direct"),
     "bucket": ("my.bucket", "my.bucket", "my.bucket"),
     "region": ("eu-west-3", "eu-west-3", "eu-west-3"),
     "workers": ("3", 3, "3"),
