@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def no_secret(name: str) -> str:
     raise AssertionError(f"nobody needs {name} here")
 
 
-def trip(peer: Peer, **address: str) -> RoundTrip:
+def trip(peer: Peer, **address: Any) -> RoundTrip:
     return RoundTrip(Address(peer.url, **address), secret=no_secret)
 
 
