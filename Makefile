@@ -54,7 +54,8 @@ test-docker test-embedded test-live: test-%: $(VENV)/.dev
 # A part of `make test` too.
 audit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m 'not matrix' \
-		tests/audit tests/contract/test_tls.py
+		tests/audit tests/contract/test_tls.py tests/contract/test_transfers.py \
+		tests/contract/test_second_host.py
 
 test-bench: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m bench tests/engine tests/images

@@ -1,22 +1,24 @@
 """A browser in front of stacks on which the quickstart ran and a model was registered."""
 
-import json
+import functools
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import chromium
 from tests.browser.window import MILLISECONDS, SIZE, Window
 from tests.contract.driving import COMMAND, Deployed, User, words
+from tests.contract.https import behind_tls
 from tests.contract.machine import Machine
 
 # Below the checkout, where CI finds them; git ignores it.
@@ -36,9 +38,27 @@ class Shown:
     deployed: Deployed
     run: str
 
-    @property
+    @functools.cached_property
     def ui(self) -> str:
-        return f"http://127.0.0.1:{self.deployed.words[5]}"
+        """Its address."""
+        return str(self.deployed.user.show(self.deployed.name)["ui"])
+
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """Name and password of who looks, where the stack asks for them."""
+        if self.deployed.stack.require_manifest().settings["auth"] == "none":
+            return None
+        return "admin", self.deployed.stack.secrets.read("admin_password").reveal()
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """What the server answers."""
+        trusted = self.deployed.stack.secrets.path / "ca_certificate"
+        answer = requests.get(
+            f"{self.ui}{path}", timeout=60, auth=self.login,
+            verify=str(trusted) if trusted.exists() else True,
+        )  # fmt: skip
+        answer.raise_for_status()
+        return dict(answer.json())
 
 
 @pytest.fixture(scope="class")
@@ -54,29 +74,19 @@ def shown(
     request: pytest.FixtureRequest, user: User, stack_name: Callable[[], str]
 ) -> Iterator[Shown]:
     """The scenario that the class names, in use."""
-    deployed = Deployed(user, tuple(words(request.cls.scenario, stack_name())))
+    found, name = request.cls.scenario, stack_name()
+    path = request.cls.path
+    deployed = Deployed(
+        user, behind_tls(found, name, path, "auth=basic") if path else tuple(words(found, name))
+    )
     deployed.deploy()
-    create_experiment(deployed, "quickstart")
-    quickstart = user.start("example", "quickstart", deployed.name)
+    out = user.ok("example", "quickstart", deployed.name)
+    # Not at once: of two clients that set a new experiment, the second logs to the default one
+    # (mlflow/tracking/fluent.py, 3.17.2).
     register(deployed)
-    out, err = quickstart.communicate(timeout=120)
-    assert quickstart.returncode == 0, err
     (run,) = re.findall(r"View run quickstart at: (\S+)", out)
     yield Shown(deployed, run)
     user.run("remove", deployed.name, "--volumes", "--confirm", deployed.name)
-
-
-def create_experiment(deployed: Deployed, name: str) -> None:
-    """Make an experiment.
-
-    Of two clients that set a new one at once, the second logs to the default one
-    (mlflow/tracking/fluent.py, 3.17.2).
-    """
-    made = urllib.request.Request(
-        f"http://127.0.0.1:{deployed.words[5]}/api/2.0/mlflow/experiments/create",
-        json.dumps({"name": name}).encode(), {"Content-Type": "application/json"},
-    )  # fmt: skip
-    urllib.request.urlopen(made, timeout=120).close()
 
 
 def register(deployed: Deployed) -> None:
@@ -116,7 +126,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def window(browser: Browser, shown: Shown) -> Iterator[Window]:
     """A new window of somebody who was never here before."""
     width, height = SIZE
-    window = Window(browser.new_page(viewport={"width": width, "height": height}), shown.ui)
+    login = {"username": shown.login[0], "password": shown.login[1]} if shown.login else None
+    # A person would have told the browser of the stack's own authority.
+    page = browser.new_page(
+        viewport={"width": width, "height": height},
+        http_credentials=login,  # type: ignore[arg-type]
+        ignore_https_errors=True,
+    )
+    window = Window(page, shown.ui)
     yield window
     window.close()
 

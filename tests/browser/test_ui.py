@@ -1,10 +1,8 @@
 """What a person finds in the UI of a stack, going there by clicks."""
 
-import json
 import re
-import urllib.request
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import urlencode
 
 import pytest
@@ -15,8 +13,11 @@ from tests.browser.window import Window
 
 
 class EveryUI:
+    """Where there is a `path`, with HTTPS and a login, below it."""
+
     runtime: ClassVar[str]
     scenario: ClassVar[str]
+    path: ClassVar[str] = ""
 
     def test_run_is_listed_by_its_name(self, window: Window) -> None:
         window.open_runs()
@@ -58,9 +59,10 @@ class EveryUI:
         expect(window.row("Version 1")).to_contain_text("@ champion")
 
 
-class TestScenario3b(EveryUI):
+class TestBelowAPath(EveryUI):
     runtime = "embedded"
     scenario = "scenario-3b"
+    path = "/team/mlflow"
 
     def test_open_leads_to_the_ui(self, window: Window, shown: Shown, tmp_path: Path) -> None:
         given = tmp_path / "given"
@@ -73,6 +75,12 @@ class TestScenario3b(EveryUI):
         assert address == shown.ui
         window.open(address)
         window.sees(window.page.get_by_role("link", name="quickstart", exact=True))
+
+
+@pytest.mark.matrix
+class TestScenario3b(EveryUI):
+    runtime = "embedded"
+    scenario = "scenario-3b"
 
 
 @pytest.mark.matrix
@@ -97,9 +105,7 @@ def run_id(shown: Shown) -> str:
 def history(shown: Shown, metric: str) -> list[float]:
     """The values of a metric of the run, as the server has them."""
     query = urlencode({"run_id": run_id(shown), "metric_key": metric})
-    address = f"{shown.ui}/api/2.0/mlflow/metrics/get-history?{query}"
-    with urllib.request.urlopen(address, timeout=20) as answer:
-        found: list[dict[str, Any]] = json.load(answer)["metrics"]
+    found = shown.ask(f"/api/2.0/mlflow/metrics/get-history?{query}")["metrics"]
     return [point["value"] for point in sorted(found, key=lambda point: point["step"])]
 
 

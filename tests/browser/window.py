@@ -24,6 +24,7 @@ class Window:
     Attributes:
         page: What the driver sees.
         stack: The address of the stack's UI.
+        origin: Of that.
         problems: What went wrong so far, one line each.
         closing: Nobody looks at it any more.
     """
@@ -31,6 +32,7 @@ class Window:
     def __init__(self, page: Page, stack: str) -> None:
         self.page = page
         self.stack = stack
+        self.origin = "{0.scheme}://{0.netloc}".format(urlsplit(stack))
         self.problems: list[str] = []
         self.closing = False
         page.set_default_timeout(MILLISECONDS)
@@ -102,7 +104,7 @@ class Window:
 
     def _ask(self, route: Route) -> None:
         request, parts = route.request, urlsplit(route.request.url)
-        if f"{parts.scheme}://{parts.netloc}" != self.stack:
+        if f"{parts.scheme}://{parts.netloc}" != self.origin:
             self._note("asked another than the stack:", request.method, request.url)
             route.abort()
             return

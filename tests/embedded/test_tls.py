@@ -1,6 +1,5 @@
 """Certificates that are not of a stack's own authority: of ACME, and of the user."""
 
-import os
 import ssl
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from cryptography import x509
 from stackctl.runtimes.embedded import components
 from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
 from tests.contract.https import DAY, Authority, Site
+from tests.contract.second_host import alone, prefix
 
 CA, SERVER = "ca.test", "ml.stackctl.test"
 # An authority that asks for a name is told of it at these ports, and no others.
@@ -42,30 +42,11 @@ https://{name}:{https} {{
 """
 
 
-# A machine of its own, as far as its network and its names go: until its input ends.
-MACHINE = """
-import fcntl, socket, struct, subprocess, sys
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lo:
-    # SIOCSIFFLAGS, IFF_UP | IFF_RUNNING (netdevice(7)).
-    fcntl.ioctl(lo, 0x8914, struct.pack("16sh", b"lo", 0x41))
-subprocess.run(["mount", "--bind", sys.argv[1], "/etc/hosts"], check=True)
-print("ready", flush=True)
-sys.stdin.read()
-"""
-
-
 @pytest.fixture
 def named(person: User, tmp_path: Path) -> Iterator[User]:
     """The user on a machine that knows both names, and whose usual ports are nobody else's."""
-    if os.getuid() != 0:
-        pytest.skip("only root can make a network of its own")
-    hosts = tmp_path / "hosts"
-    hosts.write_text(f"127.0.0.1 localhost {CA} {SERVER}\n")
-    alone = ["unshare", "--net", "--mount", sys.executable, "-c", MACHINE, str(hosts)]
-    with subprocess.Popen(alone, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as held:
-        assert held.stdout is not None
-        assert held.stdout.readline() == "ready\n"
-        yield replace(person, prefix=("nsenter", "--net", "--mount", "-t", str(held.pid)))
+    with alone(dict.fromkeys((CA, SERVER), "127.0.0.1"), tmp_path) as process:
+        yield replace(person, prefix=prefix(process))
 
 
 @contextmanager
