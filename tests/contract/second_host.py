@@ -64,10 +64,12 @@ class SecondHost:
 
     Attributes:
         address: This host's, at its end of the cable.
+        own: Its own, at the other end.
         prefix: The words by which a command runs over there.
     """
 
     address: str
+    own: str
     prefix: tuple[str, ...]
 
     def open_ports(self, *among: int) -> set[int]:
@@ -99,4 +101,4 @@ def second_host(name: str, folder: Path) -> Iterator[SecondHost]:
                 (index,) = there.link_lookup(ifname=f"{cable}b")
                 there.addr("add", index=index, address=theirs, prefixlen=30)
                 there.link("set", index=index, state="up")
-            yield SecondHost(mine, prefix(process))
+            yield SecondHost(mine, theirs, prefix(process))

@@ -1,45 +1,20 @@
 """Certificates that are not of a stack's own authority: of ACME, and of the user."""
 
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from stackctl.runtimes.embedded import components
-from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
-from tests.contract.https import DAY, Authority, Site
+from tests.contract.acme import authority
+from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
+from tests.contract.own_certificate import serves_its_name
 from tests.contract.second_host import alone, prefix
 
 CA, SERVER = "ca.test", "ml.stackctl.test"
-# An authority that asks for a name is told of it at these ports, and no others.
-ACME = """{{
-	admin off
-	persist_config off
-	skip_install_trust
-	auto_https disable_redirects
-	storage file_system "{folder}"
-	http_port {http}
-	https_port {https}
-	pki {{
-		ca local {{
-			name "of a test"
-		}}
-	}}
-}}
-https://{name}:{https} {{
-	bind 127.0.0.1
-	tls internal
-	acme_server {{
-		challenges http-01 tls-alpn-01
-	}}
-}}
-"""
 
 
 @pytest.fixture
@@ -49,32 +24,13 @@ def named(person: User, tmp_path: Path) -> Iterator[User]:
         yield replace(person, prefix=prefix(process))
 
 
-@contextmanager
-def authority(user: User, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Its directory, and the certificate that vouches for that."""
-    program = components.find_all()["caddy"].programs["caddy"]
-    https, http = free_port(), free_port()
-    config = folder / "Caddyfile"
-    config.write_text(ACME.format(folder=folder / "kept", name=CA, https=https, http=http))
-    command = [*user.prefix, program, "run", "--config", str(config), "--adapter", "caddyfile"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={"HOME": str(folder)})
-        try:
-            root = folder / "kept/pki/authorities/local/root.crt"
-            until(root.exists, seconds=30, what=(folder / "log").read_text())
-            yield f"https://{CA}:{https}/acme/local/directory", root
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
 def test_a_certificate_of_acme_outlives_its_authority(
     named: User, name: str, tmp_path: Path
 ) -> None:
     deploy = [*words("scenario-3b", name, *ONE_WORKER), "--port", "443"]
     for setting in (f"public_url=https://{SERVER}", "tls=acme"):
         deploy += ["--set", setting]
-    with authority(named, tmp_path) as (directory, root):
+    with authority(CA, named.prefix, tmp_path) as (directory, root):
         deploy += ["--set", f"acme_directory={directory}", "--set", f"acme_root={root}"]
         deployed = Deployed(named, tuple(deploy))
         deployed.deploy()
@@ -117,38 +73,4 @@ def issuer(user: User) -> str:
 
 
 def test_a_certificate_of_the_user_serves_the_name(person: User, name: str, tmp_path: Path) -> None:
-    port, mine = free_port(), Authority.new()
-    deploy = [*words("scenario-3b", name, *ONE_WORKER), "--port", str(port)]
-    for setting in (f"public_url=https://localhost:{port}/ml", "tls=files", "auth=basic"):
-        deploy += ["--set", setting]
-    done = person.run(*deploy)
-    assert done.returncode == 2, done.stderr
-    assert "tls_certificate: is missing" in done.stderr
-    secrets = person.home / ".secrets" / name
-    secrets.mkdir(mode=0o700, parents=True)
-    secrets.parent.chmod(0o700)
-
-    def put(certificate: str, key: str) -> None:
-        for file, text in (("tls_certificate", certificate), ("tls_key", key)):
-            (secrets / file).write_text(text)
-            (secrets / file).chmod(0o600)
-
-    put(*mine.issue("other.example"))
-    done = person.run(*deploy)
-    assert done.returncode == 2, done.stderr
-    assert "the certificate is for other.example, and not for localhost" in done.stderr
-    put(*mine.issue("localhost"))
-    Deployed(person, tuple(deploy)).deploy()
-    root = tmp_path / "root.pem"
-    root.write_text(mine.certificate)
-    known = person.having({"MLFLOW_TRACKING_SERVER_CERT_PATH": str(root)})
-    known.client("write", name)
-    known.client("read", name)
-    site = Site(port, root)
-    assert site.get("/ml/").headers["Strict-Transport-Security"] == "max-age=31536000"
-    # One that ends is replaced by the next deploy.
-    certificate, key = mine.issue("localhost", ends=200 * DAY)
-    put(certificate, key)
-    person.ok(*deploy)
-    shown = ssl.get_server_certificate(("localhost", port)).strip()
-    assert shown == certificate.strip()
+    serves_its_name(person, name, tmp_path)

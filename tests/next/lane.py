@@ -76,6 +76,10 @@ def _make(folder: Path, target: Path) -> None:
             text = f"Metadata-Version: 2.1\nName: {part}\nVersion: {NEXT}\n"
             (info / "METADATA").write_text(text)
         below = sysconfig.get_path("purelib")
+        # Programs are looked for beside the Python that runs.
+        for program in Path(sys.executable).parent.iterdir():
+            if not (beside := target / "bin" / program.name).exists():
+                beside.symlink_to(program)
         (packages / "below.pth").write_text(f"import site; site.addsitedir({below!r})\n")
     except BaseException:
         shutil.rmtree(target)

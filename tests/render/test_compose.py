@@ -577,6 +577,16 @@ def test_containers_do_not_ask_a_proxy_for_each_other(store: str, given: str, ke
     assert "NO_PROXY" not in plain.files["compose.yaml"][0]
 
 
+def test_what_is_due_again_and_again_is_for_one_server() -> None:
+    jobs = bundle("scenario-5", *REPLICATED, "job_execution=true").files["compose.yaml"][0]
+    services = yaml.safe_load(jobs)["services"]
+    told = {
+        name: services[name]["environment"].get("MLFLOW_SERVER_JOB_ENABLE_PERIODIC_TASKS")
+        for name in ("tracking", "tracking-2", "tracking-3")
+    }
+    assert told == {"tracking": None, "tracking-2": "false", "tracking-3": "false"}
+
+
 def test_what_is_said_of_a_server_is_said_of_each_that_repeats_it() -> None:
     found = yaml.safe_load(
         bundle("scenario-5", *REPLICATED, "memory.tracking=3g", "server.env.A=b",
