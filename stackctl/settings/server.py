@@ -26,6 +26,8 @@ OWN_ARGUMENTS: Mapping[str, str] = {
     "serve-artifacts": "",
     "no-serve-artifacts": "",
     "artifacts-only": "",
+    # Since 3.18.
+    "artifacts-presigned-only": "transfers",
     "dev": "",
 }
 # Likewise, of variables.

@@ -21,6 +21,8 @@ from tests.next import NEXT
 ROOT = Path(__file__).parents[2]
 # Every file that names the release that ships, but for the lock file, which `make lock` makes.
 PINS = ("templates/images.toml", "pyproject.toml", "templates/images/mlflow/requirements.in")
+# Pages that a test compares with it: how they say it.
+_PAGES = {"docs/settings.md": "| `mlflow_version` | `{}`", "docs/images.md": "MLflow {} "}
 _PARTS = ("mlflow-skinny", "mlflow-tracing")
 # What it asks for beyond the one before: uploads to its skill registry, in forms.
 _MORE = ("python-multipart",)
@@ -46,6 +48,10 @@ def checkout() -> Iterator[Path]:
         for name in PINS:
             path = Path(folder, name)
             path.write_text(raised(path.read_text("utf-8")), "utf-8")
+        for name, words in _PAGES.items():
+            path = Path(folder, name)
+            said = path.read_text("utf-8").replace(words.format(MLFLOW), words.format(NEXT))
+            path.write_text(said, "utf-8")
         yield Path(folder)
 
 

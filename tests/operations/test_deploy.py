@@ -326,9 +326,9 @@ def test_another_release_is_left_to_an_upgrade(
 def test_a_release_that_cannot_be_had_stops_nothing(stage: Stage) -> None:
     stage.deployed("scenario-1", "name=x")
     before = stage.now()
-    stage.machine.fails("build", MachineError("the package index has no mlflow-skinny==3.18.0"))
-    with pytest.raises(MachineError, match=r"has no mlflow-skinny==3\.18\.0"):
-        stage.deploy("scenario-1", "name=x", "mlflow_version=3.18.0")
+    stage.machine.fails("build", MachineError("the package index has no mlflow-skinny==9.0.0"))
+    with pytest.raises(MachineError, match=r"has no mlflow-skinny==9\.0\.0"):
+        stage.deploy("scenario-1", "name=x", "mlflow_version=9.0.0")
     assert not [what for what in stage.machine.done if what.startswith(("stop", "recreate"))]
     assert stage.now() == before
 

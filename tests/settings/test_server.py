@@ -19,6 +19,9 @@ FREE = {
     "secrets-cache-max-size", "workspace-store-uri",
 }  # fmt: skip
 
+# Of a release that does not ship yet.
+LATER = {"artifacts-presigned-only"}
+
 
 def server(*flags: str) -> Server:
     """What is said of the servers."""
@@ -43,7 +46,7 @@ def test_every_option_of_mlflow_is_free_or_known_as_ours() -> None:
         for name in [*parameter.opts, *parameter.secondary_opts]
         if name.startswith("--")
     }
-    assert options - {"help"} == OWN_ARGUMENTS.keys() | FREE
+    assert options - {"help"} - LATER == OWN_ARGUMENTS.keys() - LATER | FREE
 
 
 @pytest.mark.parametrize(("name", "setting"), OWN_ARGUMENTS.items())
