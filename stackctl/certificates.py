@@ -100,6 +100,24 @@ def ends(text: str) -> datetime:
     return _chain(text)[0].not_valid_after_utc
 
 
+def laxity(text: str) -> str:
+    """Why strict clients refuse a chain that others take, in words; "" where they do not.
+
+    Python 3.13 and later ask for what RFC 5280 does (ssl.VERIFY_X509_STRICT).
+    """
+    for one in _chain(text):
+        if one.issuer == one.subject:
+            continue
+        try:
+            one.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+        except x509.ExtensionNotFound:
+            return (
+                f"clients with Python 3.13 or later refuse {_called(one)!r}: it does not say by "
+                "which key it was signed (Authority Key Identifier)"
+            )
+    return ""
+
+
 def misfit(chain: str, key: str, hosts: Sequence[str], now: datetime) -> str:
     """Why a chain and a key do not serve these hosts now, in words; "" where they do."""
     first = _chain(chain)[0]

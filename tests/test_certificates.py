@@ -11,6 +11,7 @@ from stackctl.certificates import (
     chain_problem,
     ends,
     key_problem,
+    laxity,
     misfit,
     new_authority,
     new_key,
@@ -101,6 +102,15 @@ def test_a_certificate_is_good_for_a_time() -> None:
     assert "is this machine's clock right?" in misfit(later, key, ["a.example"], NOW)
     until = ends(MINE.issue("a.example", ends=20 * DAY)[0])
     assert 19 * DAY < until - NOW < 21 * DAY
+
+
+def test_what_strict_clients_refuse_is_told() -> None:
+    mine = Authority.new()
+    lax, _ = mine.issue("ml.example.org", lax=True)
+    said = "clients with Python 3.13 or later refuse 'CN=of a test': it does not say by which key"
+    assert laxity(f"{lax}\n{mine.certificate}").startswith(said)
+    strict, _ = mine.issue("ml.example.org")
+    assert laxity(f"{strict}\n{mine.certificate}") == ""
 
 
 def test_a_key_belongs_to_its_certificate() -> None:

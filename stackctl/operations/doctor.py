@@ -96,13 +96,17 @@ def _secrets(home: Home) -> Iterator[Finding]:
 
 def _certificates(home: Home) -> Iterator[Finding]:
     from stackctl.deployment import Deployment
-    from stackctl.operations.trust import expiry
+    from stackctl.operations.trust import expiry, laxity
 
     for stack in home.stacks():
         try:
-            found = expiry(Deployment.recorded(stack))
+            deployment = Deployment.recorded(stack)
+            found = expiry(deployment)
         except StackctlError:
             continue  # told with the ports
+        if why := laxity(deployment):
+            mend = "put one into tls_certificate that says it, and run stackctl deploy"
+            yield Finding(f"certificate, {stack.name}", "warning", why, mend)
         if found is not None:
             level = "warning" if found.mend else "ok"
             yield Finding(f"certificate, {stack.name}", level, f"until {found}", found.mend)

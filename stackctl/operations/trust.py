@@ -52,6 +52,18 @@ def expiry(deployment: Deployment) -> Expiry | None:
     return Expiry(until, _MEND[tls] if until - datetime.now(UTC) < _SOON[tls] else "")
 
 
+def laxity(deployment: Deployment) -> str:
+    """Why strict clients refuse the user's own certificate; "" where they do not."""
+    from stackctl.certificates import laxity as of_chain
+
+    if deployment.settings.tls != "files" or not (path := certificate.kept(deployment)):
+        return ""
+    try:
+        return of_chain(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+
+
 class Certificate(Credential):
     """What the proxy shows, with its key."""
 

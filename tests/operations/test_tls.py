@@ -196,6 +196,14 @@ def test_a_certificate_that_ends_soon_is_told(
     assert (found.level == "warning") is soon
 
 
+def test_a_certificate_that_strict_clients_refuse_is_told(stage: Stage) -> None:
+    put(stage.home.stack("x").secrets, *MINE.issue("ml.example.org", lax=True))
+    stage.deployed("scenario-5", *FILES)
+    first, second = (f for f in examine(stage.home) if f.subject == "certificate, x")
+    assert (first.level, second.level) == ("warning", "ok")
+    assert "clients with Python 3.13 or later refuse 'CN=of a test'" in str(first)
+
+
 def test_who_has_no_certificate_is_told_of_none(stage: Stage, stackctl: Call) -> None:
     stage.deployed("scenario-5", "name=x")
     assert "certificate" not in stackctl("show", "x").out
