@@ -98,6 +98,53 @@ def verify(file: ArchiveFile) -> None:
                    f"{_counts(archive.manifest)}")  # fmt: skip
 
 
+@app.command("prune")
+def prune(
+    stack: Annotated[str, typer.Argument(help="a stack's name", metavar="STACK")],
+    keep: Annotated[
+        str,
+        typer.Option(
+            "--keep", metavar="WHAT",
+            help="what stays: 7d,4w,6m for the newest of 7 days, 4 weeks and 6 months",
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", help="where; backups/ of the home folder where not given",
+                     exists=True, file_okay=False),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="take them away; without, it is only shown")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only show it, whatever else is said")]
+    = False,
+) -> None:  # fmt: skip
+    """Take away a stack's archives but those that are to stay, once the newest is verified."""
+    from stackctl.console import meter, out, say, size, table
+    from stackctl.operations import retention
+    from stackctl.operations.backup import FOLDER
+
+    where = home()
+    chosen = retention.Keep.parse(keep)
+    choices = retention.choose(where.stack(stack), folder or where.path / FOLDER, chosen)
+    rows = [
+        (one.archive.path.name, str(one.archive.manifest.get("created", "?")),
+         size(one.archive.size), ", ".join(one.reasons) or "goes")
+        for one in choices
+    ]  # fmt: skip
+    out().print(table("file", "created", "size", "stays by", rows=rows))
+    going = [one.archive for one in choices if not one.reasons]
+    freed = size(sum(one.size for one in going))
+    if not going:
+        say("every one of them stays")
+    elif dry_run or not yes:
+        say(f"{len(going)} would go, {freed}; nothing was changed; to do it, add --yes")
+    else:
+        with meter() as shown:
+            gone = retention.prune(choices, shown)
+        say(f"{len(gone)} are gone, {freed}")
+
+
 def _counts(about: dict[str, Any]) -> str:
     return ", ".join(
         f"{_range(number)} {kind.replace('_', ' ')}"

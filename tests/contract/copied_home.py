@@ -17,7 +17,8 @@ from tests.contract.driving import Deployed, User
 # What looks, and reaches nothing of a stack; and a drill, which has a stack of its own.
 REACHES_NOTHING = {
     "scenarios", "config show", "config set", "config unset", "config edit", "render", "show",
-    "doctor", "backup list", "backup verify", "secrets list", "secrets check", "drill",
+    "doctor", "backup list", "backup verify", "backup prune", "secrets list",
+    "secrets check", "drill",
 }  # fmt: skip
 
 

@@ -129,8 +129,8 @@ COMMANDS: dict[str, list[str]] = {
 }
 # These look at no stack of the machine.
 ELSEWHERE = {"scenarios", "config show", "config set", "config unset", "config edit", "render",
-             "doctor", "backup list", "backup verify", "secrets list", "secrets check"
-             }  # fmt: skip
+             "doctor", "backup list", "backup verify", "backup prune", "secrets list",
+             "secrets check"}  # fmt: skip
 
 # `.`: it is done; `-`: it would ask the server, as it does of a stack that runs; else
 # what it says, as MEANING has it.
