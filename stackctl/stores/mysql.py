@@ -43,7 +43,7 @@ class MySQL(Database):
             with Tally() as tally:
                 for frame in read_frames(content):
                     if isinstance(frame, Frame):
-                        tally.take(frame.table, frame.columns, frame.data.splitlines())
+                        tally.take(frame.table, frame.columns, frame.data.split(b"\n")[:-1])
                 return tally.differs(counts) if entry.path == _NAME else ""
         except ValueError:
             return self.another

@@ -26,7 +26,7 @@ class PostgreSQL(Database):
         with Tally() as tally:
             try:
                 return tally.differs(counts) if pgdump.read(content, tally.take) else ""
-            except pgdump.Damaged as error:
+            except ValueError as error:
                 return str(error)
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:

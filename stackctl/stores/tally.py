@@ -75,7 +75,7 @@ def _chosen(
     for row in rows:
         fields = row.split(b"\t")
         if len(fields) != width:
-            raise ValueError(f"a row has {len(fields)} fields, and not {width}")
+            raise ValueError(f"has a row of {len(fields)} fields, and not {width}")
         yield tuple(_text(fields[place]) for place in places) or (None,)
 
 

@@ -403,7 +403,7 @@ def test_the_dump_of_each_release_of_postgres_is_understood(tmp_path: Path) -> N
 COUNTS = {"experiments": [2, 2], "runs": [2, 2], "metrics": [400, 400], "webhooks": [1, 1]}
 FRAMES = [
     ("experiments", ["name", "experiment_id"],
-     [b"Default\t0", b"a\\tb\\nc\\\\.\t1", b"stackctl readiness x\t2"]),
+     [b"Default\t0", b"a\rb\x0c\x85\\tb\\nc\\\\.\t1", b"stackctl readiness x\t2"]),
     ("runs", ["run_uuid", "experiment_id"], [b"a\t0", b"b\t1", b"c\t2"]),
     ("metrics", ["run_uuid", "value"], [b"a\t1", b"b\t1", b"c\t1"] * 200),
     ("webhooks", ["secret", "deleted_timestamp"], [b"x\t5", b"x\t\\N"]),
@@ -458,6 +458,17 @@ def test_a_dump_of_a_schema_or_a_compression_that_is_not_known_is_not_counted(
     ):
         with Archive(dumped(tmp_path / "a.tar", backend, dumps, **about)) as found:
             found.verify()
+
+
+def test_a_row_of_another_width_is_damage(tmp_path: Path) -> None:
+    plain = (HERE / "postgres-18-plain.dump").read_bytes()
+    row = b"1\t\\N\t5\n"
+    assert plain.count(row) == 1
+    torn = plain.replace(row, b"1 \\N\t5\n")
+    path = dumped(tmp_path / "a.tar", "postgres", {"postgres.dump": torn}, counts=COUNTS)
+    said = r"'database/postgres.dump' has a row of 2 fields, and not 3"
+    with Archive(path) as found, pytest.raises(BadArchive, match=said):
+        found.verify()
 
 
 def test_rows_that_are_damaged_are_named(tmp_path: Path) -> None:
