@@ -18,6 +18,8 @@ CREDENTIALS = "aws_credentials"
 CA_BUNDLE = "ca_bundle"
 # An upload of so many bytes is worth two calls more.
 _LARGE = 16 << 20
+# A client reads each piece in a thread of its own; in MLflow's of 100 MiB half as fast (3.17.2).
+_PIECE = 8 << 20
 _SHORT_CUTS = ("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
@@ -119,6 +121,7 @@ def client_environment(
     elif deployment.addresses.transfers is not None:
         # The server says that it signs addresses; a client uses them from 500 MiB on, if not told.
         values["MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE"] = str(_LARGE)
+        values["MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE"] = str(_PIECE)
         if scenario.writer == "artifacts-server":
             # One that is for artifacts alone does not say what it can (3.17.2).
             values |= dict.fromkeys(_SHORT_CUTS, "true")
