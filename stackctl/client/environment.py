@@ -122,9 +122,9 @@ def client_environment(
         # The server says that it signs addresses; a client uses them from 500 MiB on, if not told.
         values["MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE"] = str(_LARGE)
         values["MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE"] = str(_PIECE)
-        if scenario.writer == "artifacts-server":
-            # One that is for artifacts alone does not say what it can (3.17.2).
-            values |= dict.fromkeys(_SHORT_CUTS, "true")
+        # A server for artifacts alone does not say what it can (3.17.2), and a shell may have been
+        # told otherwise before.
+        values |= dict.fromkeys(_SHORT_CUTS, "true")
         if settings.tls == "internal":
             # MLflow gives the next variable to its own calls alone, not to those of short cuts.
             values["REQUESTS_CA_BUNDLE"] = str(secrets.path / CA_BUNDLE)
@@ -157,6 +157,13 @@ def writes_to_bucket(scenario: Scenario) -> bool:
     return scenario.artifacts == "s3" and scenario.writer == "client"
 
 
+def with_all_others(certificate: str) -> str:
+    """A certificate of an authority, after those that `requests` knows where it is told nothing."""
+    import certifi
+
+    return f"{Path(certifi.where()).read_text(encoding='utf-8')}\n{certificate.strip()}\n"
+
+
 def write_files(scenario: Scenario, settings: Settings, secrets: SecretFolder) -> None:
     """What clients read: S3 keys as boto3 takes them, certificates as `requests` does.
 
@@ -164,10 +171,7 @@ def write_files(scenario: Scenario, settings: Settings, secrets: SecretFolder) -
     stack's own authority knows all others too.
     """
     if settings.transfers == "direct" and settings.tls == "internal":
-        import certifi
-
-        own = secrets.read("ca_certificate").reveal()
-        secrets.write(CA_BUNDLE, f"{Path(certifi.where()).read_text(encoding='utf-8')}\n{own}\n")
+        secrets.write(CA_BUNDLE, with_all_others(secrets.read("ca_certificate").reveal()))
     if not writes_to_bucket(scenario):
         return
     key, secret = (secrets.read(n).reveal() for n in ("s3_access_key", "s3_secret_key"))

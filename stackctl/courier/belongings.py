@@ -64,7 +64,9 @@ class Belongings:
         if place is None:
             return 0
         if self.bucket:
-            return sum(size for _, size in self._objects(place))
+            begun = [part for upload in self._uploads(place) for part in self._parts(upload)]
+            whole = sum(size for _, size in self._objects(place))
+            return whole + sum(int(part["Size"]) for part in begun)
         folder = self._there(place)
         return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -76,6 +78,8 @@ class Belongings:
         if self.bucket:
             for key, _ in self._objects(place):
                 self._client().delete_object(Bucket=self.bucket, Key=key)
+            for upload in self._uploads(place):
+                self._client().abort_multipart_upload(Bucket=self.bucket, **upload)
             return
         folder = Path(place)
         if folder.is_symlink():
@@ -99,6 +103,23 @@ class Belongings:
 
         found = objects.listed(self._client(), self.bucket, f"{place}/")
         return [(key, size) for key, size, _ in found]
+
+    def _uploads(self, place: str) -> list[dict[str, str]]:
+        """Those that were begun and never ended, as of a client that was killed."""
+        pages = self._client().get_paginator("list_multipart_uploads")
+        found = pages.paginate(Bucket=self.bucket, Prefix=f"{place}/")
+        return [
+            {"Key": one["Key"], "UploadId": one["UploadId"]}
+            for page in found
+            for one in page.get("Uploads", ())
+            # Not every store keeps to the prefix.
+            if one["Key"].startswith(f"{place}/")
+        ]
+
+    def _parts(self, upload: dict[str, str]) -> list[dict[str, Any]]:
+        pages = self._client().get_paginator("list_parts")
+        found = pages.paginate(Bucket=self.bucket, **upload)
+        return [part for page in found for part in page.get("Parts", ())]
 
     def _client(self) -> Any:
         if self._s3 is None:

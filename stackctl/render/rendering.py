@@ -160,9 +160,12 @@ class Rendering(ABC):
                 f"clients of {scenario.name} write to the bucket themselves"
                 if scenario.artifacts == "s3"
                 else f"{scenario.name} keeps artifacts in a folder"
-            )
+            ) + "; scenario-5 and scenario-6 have a server that signs addresses of a bucket"
         elif older(settings.mlflow_version, _SIGNED):
-            why = f"MLflow tells its clients of them since {_SIGNED}"
+            why = (
+                f"mlflow_version is {settings.mlflow_version}, and MLflow tells its clients of "
+                f"signed addresses since {_SIGNED}"
+            )
         elif settings.image_flavor == "conda" or "tracking" in settings.images:
             why = "only images of the flavors slim and user have what signs addresses for clients"
         elif settings.object_store == "external":
@@ -174,6 +177,11 @@ class Rendering(ABC):
             )
         elif settings.object_store_port is None:
             why = "clients have to reach the object store: --set object_store_port=PORT"
+        elif self.addresses.public and self.addresses.public.port == settings.object_store_port:
+            why = (
+                f"object_store_port={settings.object_store_port} is the port of public_url; choose "
+                "another: --set object_store_port=PORT"
+            )
         else:
             return
         source = self.effective.sources.get("transfers", "default")
@@ -313,9 +321,10 @@ class Rendering(ABC):
         other = self.published.setdefault(port, setting)
         if other != setting:
             sources = self.effective.sources
-            chosen, other = sorted((setting, other), key=lambda s: "scenario" in sources.get(s, ""))
+            chosen, other = sorted((setting, other), key=lambda s: _farness(sources.get(s, "")))
             source = sources.get(chosen, "default")
-            raise BadSetting(chosen, port, source, f"{other} has the same port")
+            why = f"{other} has the same port; choose another with --set {chosen}=PORT"
+            raise BadSetting(chosen, port, source, why)
         self.ports[setting] = port
         return int(port)
 
@@ -364,3 +373,8 @@ class Rendering(ABC):
             and (key, value) != ("mlflow_version", MLFLOW)
         ]
         return self.text("env.j2", rows=rows), 0o644
+
+
+def _farness(source: str) -> int:
+    """How far from the words of this call a setting's source is."""
+    return 0 if source.startswith("--") else 2 if not source or "scenario" in source else 1

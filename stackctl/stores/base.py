@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from stackctl.courier.counting import COUNTED
 from stackctl.courier.misfit import Misfit
 from stackctl.settings import Settings
 from stackctl.stores.credentials import Credential
@@ -38,6 +39,8 @@ class Entry:
 def unlike(counts: Ranges, found: Mapping[str, int]) -> str:
     """Of which kind there are more or fewer than there should be, in words; "" where of none."""
     for kind, (least, most) in counts.items():
+        if kind not in COUNTED:
+            continue  # of a later stackctl
         if not least <= found.get(kind, 0) <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
             what = kind.replace("_", " ")

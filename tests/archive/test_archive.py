@@ -460,6 +460,13 @@ def test_a_dump_of_a_schema_or_a_compression_that_is_not_known_is_not_counted(
             found.verify()
 
 
+def test_what_a_later_stackctl_counts_too_is_passed_over(tmp_path: Path) -> None:
+    counts = {**COUNTS, "of a later stackctl": [7, 7]}
+    dumps = {"postgres.dump": (HERE / "postgres-18-runs.dump").read_bytes()}
+    with Archive(dumped(tmp_path / "a.tar", "postgres", dumps, counts=counts)) as found:
+        found.verify()
+
+
 def test_a_row_of_another_width_is_damage(tmp_path: Path) -> None:
     plain = (HERE / "postgres-18-plain.dump").read_bytes()
     row = b"1\t\\N\t5\n"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -281,16 +281,42 @@ def large(state: Path) -> None:
     place.mkdir(exist_ok=True)
     (place / "large.bin").write_bytes(os.urandom(31 << 20))
     (place / "small.txt").write_text("small\n")
+    # A name that an address cuts short, as it does at any server of MLflow.
+    odd = Path(os.environ["CLIENT_TMP"], "odd #1.bin")
+    odd.write_bytes(os.urandom(17 << 20))
     with mlflow.start_run() as run:
         mlflow.log_artifacts(str(place), "a b/größe")
+        mlflow.log_artifact(str(odd), "odd")
     for name in ("large.bin", "small.txt"):
         uri = f"runs:/{run.info.run_id}/a b/größe/{name}"
         there = mlflow.artifacts.download_artifacts(uri, dst_path=f"{place}/back")
         assert Path(there).read_bytes() == (place / name).read_bytes(), name
+    (item,) = mlflow.MlflowClient().list_artifacts(run.info.run_id, "odd")
+    uri = f"runs:/{run.info.run_id}/{item.path}"
+    there = mlflow.artifacts.download_artifacts(uri, dst_path=f"{place}/odd")
+    assert Path(there).read_bytes() == odd.read_bytes(), item.path
     path = urlsplit(run.info.artifact_uri).path.lstrip("/")
     known = json.loads(state.read_text()) if state.exists() else {}
     folder = "a%20b/gr%C3%B6%C3%9Fe"
     state.write_text(json.dumps({**known, "large": f"{path}/{folder}/large.bin"}))
+
+
+def begin_and_go(state: Path) -> None:
+    """Send a part of an upload of a run, and never end it; delete the run."""
+    import mlflow
+    import requests
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    client = mlflow.MlflowClient()
+    number = client.create_experiment("begun")
+    run = client.create_run(number).info
+    place: Any = get_artifact_repository(run.artifact_uri)
+    begun = place.create_multipart_upload("x.bin", 2)
+    answer = requests.put(begun.credentials[0].url, data=bytes(5 << 20), timeout=60)
+    assert answer.status_code == 200, answer.text
+    client.delete_run(run.run_id)
+    known = json.loads(state.read_text())
+    state.write_text(json.dumps({**known, "begun": run.run_id}))
 
 
 def log_beside(state: Path) -> None:
@@ -369,6 +395,7 @@ if __name__ == "__main__":
         "litter": litter,
         "tidied": tidied,
         "large": large,
+        "begin and go": begin_and_go,
         "stray": stray,
         "log beside": log_beside,
         "came from beside": came_from_beside,

@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.contract.bucket import bucket
 from tests.contract.driving import Deployed, User, free_port
 from tests.contract.https import Site, basic, behind_tls
 from tests.contract.machine import Machine
 
+KEYS = ("s3_access_key", "s3_secret_key")
 PREFIX = "/ml"
 PROXIED = f"{PREFIX}/api/2.0/mlflow-artifacts"
 
@@ -77,14 +79,17 @@ class Transfers:
         assert [r for r in asked if r["method"] == "PUT" and r["uri"].endswith("/small.txt")]
 
     @pytest.mark.parametrize(
-        "path", ["/", "/mlflow?list-type=2", "/mlflow/artifacts/", "/healthz", "/?Action=ListUsers"]
-    )
+        "path",
+        ["/", "/mlflow?list-type=2", "/mlflow/artifacts/", "/healthz", "/?Action=ListUsers",
+         "/status?X-Amz-Signature=x", "/?Action=AssumeRoleWithWebIdentity&X-Amz-Signature=x"],
+    )  # fmt: skip
     def test_who_has_no_signed_address_meets_the_proxy_alone(
         self, objects: Site, path: str
     ) -> None:
         assert objects.status(path) == 403
         keys = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, Signature=x"
         assert objects.status(path, Authorization=keys) == 403
+        assert objects.send("POST", path, b"x=1").status == 403
 
     def test_a_signed_address_opens_one_thing(self, objects: Site, signed: str) -> None:
         assert objects.status(signed) == 200
@@ -111,6 +116,18 @@ class Transfers:
 
     def test_what_is_not_there_is_said_to_be_none(self, site: Site, login: dict[str, str]) -> None:
         assert site.status(f"{PROXIED}/presigned/1/nothing.bin", **login) == 404
+
+    def test_what_a_killed_client_left_goes_with_its_run(self, deployed: Deployed) -> None:
+        user, name = deployed.user, deployed.name
+        user.client("begin and go", name)
+        run = json.loads(user.state(name).read_text())["begun"]
+        shown = user.ok("gc", name, "--older-than", "0s", "--yes")
+        (line,) = [line for line in shown.splitlines() if run in line]
+        assert "5.2 MB" in line
+        keys = (deployed.stack.secrets.read(key).reveal() for key in KEYS)
+        if self.runtime == "embedded":
+            left = bucket(deployed, *keys).list_multipart_uploads(Bucket="mlflow")
+            assert not left.get("Uploads")
 
     def test_no_log_tells_an_address_whole(self, deployed: Deployed, signed: str) -> None:
         told = deployed.user.ok("logs", "--stack", deployed.name)

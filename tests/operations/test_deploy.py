@@ -572,13 +572,24 @@ def test_fewer_servers_are_fewer_services(stage: Stage) -> None:
         ("scenario-5", ("transfers=direct",), "reach the object store: --set object_store_port"),
         (
             "scenario-5",
+            (
+                "transfers=direct",
+                "object_store_port=8443",
+                "port=8444",
+                "tls=internal",
+                "public_url=https://ml.example.org:8443",
+            ),
+            "object_store_port=8443 is the port of public_url; choose another",
+        ),
+        (
+            "scenario-5",
             ("transfers=direct", "object_store_port=5001", "image_flavor=conda"),
             "only images of the flavors slim and user",
         ),
         (
             "scenario-5",
             ("transfers=direct", "object_store_port=5001", "mlflow_version=3.14.0"),
-            "MLflow tells its clients of them since 3.15.0",
+            "mlflow_version is 3.14.0, and MLflow tells its clients of signed addresses since",
         ),
         (
             "scenario-5",

@@ -135,6 +135,9 @@ def test_trust_is_of_an_authority_of_its_own(stage: Stage, stackctl: Call) -> No
     kept = stage.home.stack("x").secrets.path / "ca_certificate"
     assert stackctl("trust", "x").out == f"{kept.read_text()}\n"
     assert stackctl("trust", "x", "--path").out == f"{kept}\n"
+    bundle = stackctl("trust", "x", "--bundle").out
+    assert bundle.endswith(f"{kept.read_text().strip()}\n\n")
+    assert bundle.count("BEGIN CERTIFICATE") > 100
     stage.deployed("scenario-3b", "name=y")
     answer = stackctl("trust", "y")
     assert answer.code == 2

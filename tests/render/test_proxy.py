@@ -89,7 +89,12 @@ def test_the_object_store_is_behind_it_for_who_has_a_signed_address(tmp_path: Pa
         (address,) = [address for address in found if address.endswith(":8444")]
         text = json.dumps(found[address]["routes"])
         assert f'"dial": "{dial}' in text
-        assert text.index('"match": [{"query": {"X-Amz-Signature": ["*"]}}]') < text.index("403")
+        (matched,) = json.loads(text[text.index('[{"method"') :].partition("}}]")[0] + "}}]")
+        assert matched == {
+            "method": ["GET", "HEAD", "PUT"], "path": ["/mlflow/artifacts/*"],
+            "query": {"X-Amz-Signature": ["*"]},
+        }  # fmt: skip
+        assert text.index('"method"') < text.index("403")
         assert "/health" not in text
 
 

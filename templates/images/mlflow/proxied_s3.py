@@ -18,9 +18,10 @@ stands before a backslash, and lists nothing that is in a folder `.uploads`. The
 import os
 import posixpath
 import re
+from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact import artifact_repo, s3_artifact_repo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -106,6 +107,10 @@ def direct():
 
         def create_multipart_upload(self, local_file, num_parts=1, artifact_path=None):
             refuse_lost(local_file, artifact_path)
+            if unquote(local_file) != local_file or set("#?") & set(local_file):
+                # Clients put such a name into an address as it is: through the server it loses what
+                # follows, and is found; past it, it would be whole, and never be found again.
+                raise _UnsupportedMultipartUploadException
             return self._outward.create_multipart_upload(local_file, num_parts, artifact_path)
 
         def complete_multipart_upload(self, local_file, upload_id, parts=None, artifact_path=None):
