@@ -105,9 +105,17 @@ class Belongings:
         return [(key, size) for key, size, _ in found]
 
     def _uploads(self, place: str) -> list[dict[str, str]]:
-        """Those that were begun and never ended, as of a client that was killed."""
+        """Those that were begun and never ended, as of a client that was killed.
+
+        None where the store has no such list, or not for these keys.
+        """
+        from botocore.exceptions import ClientError
+
         pages = self._client().get_paginator("list_multipart_uploads")
-        found = pages.paginate(Bucket=self.bucket, Prefix=f"{place}/")
+        try:
+            found = list(pages.paginate(Bucket=self.bucket, Prefix=f"{place}/"))
+        except ClientError:
+            return []
         return [
             {"Key": one["Key"], "UploadId": one["UploadId"]}
             for page in found

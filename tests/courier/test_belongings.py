@@ -1,8 +1,11 @@
 """A place is a thing's own only where it is called by it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from stackctl.courier.belongings import Belongings, Thing
 from stackctl.courier.numbering import origin
@@ -47,6 +50,23 @@ def test_what_goes_takes_no_neighbour_along(tmp_path: Path) -> None:
     assert belongings.size(thing) == 1
     belongings.delete(thing)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_a_store_that_lists_no_unfinished_uploads_is_no_obstacle() -> None:
+    """It has no such call, or these keys may not make it."""
+    client = boto3.client(
+        "s3", region_name="x", aws_access_key_id="x", aws_secret_access_key="x",
+        endpoint_url="http://127.0.0.1:9",
+    )  # fmt: skip
+    belongings = Belongings(["s3://b/artifacts"], "b")
+    belongings._s3 = client
+    listed = {"Contents": [{"Key": "artifacts/7/a", "Size": 5,
+                            "LastModified": datetime(2026, 1, 1, tzinfo=UTC)}]}  # fmt: skip
+    with Stubber(client) as stub:
+        stub.add_client_error("list_multipart_uploads", "AccessDenied", http_status_code=403)
+        stub.add_response("list_objects_v2", listed)
+        assert belongings.size(experiment("7", "s3://b/artifacts/7")) == 5
+        stub.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize(
