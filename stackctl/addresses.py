@@ -95,12 +95,9 @@ class Addresses:
         """
         if self.settings.transfers != "direct":
             return None
-        hosts = self.settings.public_hosts
-        if self.settings.object_store == "external" or self.settings.ends_tls or not hosts:
+        if self.settings.object_store == "external" or self.settings.ends_tls:
             return self.objects
-        return str(
-            Url("http", _named("http", hosts[0], 0).host, self.settings.object_store_port or 0)
-        )
+        return str(Url("http", self._known_as, self.settings.object_store_port or 0))
 
     def ways(self) -> list[Way]:
         """Every way that a client may take: the server's address, also under every public name."""
@@ -155,11 +152,16 @@ class Addresses:
 
     def artifacts_location(self) -> str:
         """Where clients of an artifacts-only server send artifacts: it is kept with each run."""
-        hosts = self.settings.public_hosts
-        host = _named("http", hosts[0], 0).host if hosts else reachable(self.settings.bind)
-        host = self.public.host if self.public else host
-        url = Url("http", host, self.settings.artifacts_port or 0)
+        url = Url("http", self._known_as, self.settings.artifacts_port or 0)
         return f"mlflow-artifacts://{url.name}:{url.port}"
+
+    @property
+    def _known_as(self) -> str:
+        """The host by which clients anywhere know this machine."""
+        if self.public:
+            return self.public.host
+        hosts = self.settings.public_hosts
+        return _named("http", hosts[0], 0).host if hosts else reachable(self.settings.bind)
 
     def key(self) -> str:
         """Tells places of artifacts apart that MLflow keeps with an experiment for ever."""

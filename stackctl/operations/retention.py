@@ -27,6 +27,7 @@ _RULES: dict[str, Callable[[int, datetime], object]] = {
 }
 _SHORT = {"h": "hourly", "d": "daily", "w": "weekly", "m": "monthly", "y": "yearly"}
 _DAYS = {"h": 1 / 24, "d": 1, "w": 7, "m": 30, "y": 365}
+_AGE = re.compile(r"([0-9]{1,6})([hdwmy])")
 _WITHIN = "within"
 _WORDS = ", ".join([*_RULES, _WITHIN])
 
@@ -53,11 +54,11 @@ class Keep:
         counts: dict[str, int] = {}
         within = None
         for part in filter(None, (part.strip() for part in text.split(","))):
-            if short := re.fullmatch(r"([0-9]{1,6})([hdwmy])", part):
+            if short := _AGE.fullmatch(part):
                 rule, value = _SHORT[short[2]], short[1]
             else:
                 rule, _, value = part.partition("=")
-            if rule == _WITHIN and (age := re.fullmatch(r"([0-9]{1,6})([hdwmy])", value)):
+            if rule == _WITHIN and (age := _AGE.fullmatch(value)):
                 within = timedelta(days=int(age[1]) * _DAYS[age[2]])
             elif rule in _RULES and re.fullmatch(r"[0-9]{1,6}", value):
                 counts[rule] = int(value)
@@ -84,7 +85,7 @@ class Keep:
                 if left and this != before:
                     found[number].append(rule)
                     left, before = left - 1, this
-        if self.within is not None and made:
+        if self.within is not None:
             for number, moment in enumerate(made):
                 if made[0] - moment <= self.within:
                     found[number].append(_WITHIN)

@@ -112,7 +112,7 @@ class ProcessRendering(Rendering):
         bind = ip_address(self.settings.bind)
         if not self.settings.object_store_port or self.settings.object_store == "external":
             return False
-        if self.is_behind_proxy("objects"):
+        if self.settings.proxies_objects:
             return False
         if self.settings.object_store == "seaweedfs" and not (
             bind.version == 4 and bind.is_loopback

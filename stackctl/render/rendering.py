@@ -152,40 +152,39 @@ class Rendering(ABC):
         Raises:
             BadSetting: There is no such server, or no such bucket.
         """
-        settings, scenario = self.settings, self.scenario
-        if settings.transfers != "direct":
-            return
-        if scenario.artifacts != "s3" or scenario.writer == "client":
-            why = (
-                f"clients of {scenario.name} write to the bucket themselves"
-                if scenario.artifacts == "s3"
-                else f"{scenario.name} keeps artifacts in a folder"
-            ) + "; scenario-5 and scenario-6 have a server that signs addresses of a bucket"
-        elif older(settings.mlflow_version, _SIGNED):
-            why = (
+        if self.settings.transfers == "direct" and (why := self._why_not_direct()):
+            source = self.effective.sources.get("transfers", "default")
+            raise BadSetting("transfers", "direct", source, why)
+
+    def _why_not_direct(self) -> str:
+        settings, scenario, public = self.settings, self.scenario, self.addresses.public
+        other = "; scenario-5 and scenario-6 have a server that signs addresses of a bucket"
+        if scenario.artifacts != "s3":
+            return f"{scenario.name} keeps artifacts in a folder{other}"
+        if scenario.writer == "client":
+            return f"clients of {scenario.name} write to the bucket themselves{other}"
+        if older(settings.mlflow_version, _SIGNED):
+            return (
                 f"mlflow_version is {settings.mlflow_version}, and MLflow tells its clients of "
                 f"signed addresses since {_SIGNED}"
             )
-        elif settings.image_flavor == "conda" or "tracking" in settings.images:
-            why = "only images of the flavors slim and user have what signs addresses for clients"
-        elif settings.object_store == "external":
-            return
-        elif settings.tls == "elsewhere":
-            why = (
+        if settings.image_flavor == "conda" or "tracking" in settings.images:
+            return "only images of the flavors slim and user have what signs addresses for clients"
+        if settings.object_store == "external":
+            return ""
+        if settings.tls == "elsewhere":
+            return (
                 "a proxy of yours would have to lead to the object store, whose address the "
                 "server cannot know; use tls=acme, internal or files, or an external object store"
             )
-        elif settings.object_store_port is None:
-            why = "clients have to reach the object store: --set object_store_port=PORT"
-        elif self.addresses.public and self.addresses.public.port == settings.object_store_port:
-            why = (
+        if settings.object_store_port is None:
+            return "clients have to reach the object store: --set object_store_port=PORT"
+        if public and public.port == settings.object_store_port:
+            return (
                 f"object_store_port={settings.object_store_port} is the port of public_url; choose "
                 "another: --set object_store_port=PORT"
             )
-        else:
-            return
-        source = self.effective.sources.get("transfers", "default")
-        raise BadSetting("transfers", "direct", source, why)
+        return ""
 
     def uvicorn(self) -> str:
         """What uvicorn is told by whoever starts it, as words."""
@@ -202,13 +201,8 @@ class Rendering(ABC):
 
     def publishes(self, service: str) -> str:
         """The setting that names the port at which clients reach a service; "" where none do."""
-        kind = SERVICES[service]
-        hidden = self.settings.ends_tls if kind.mlflow else self.is_behind_proxy(service)
-        return "" if hidden else kind.published
-
-    def is_behind_proxy(self, service: str) -> bool:
-        """The proxy leads to it."""
-        return service == "objects" and self.settings.proxies_objects
+        hidden = self.settings.ends_tls and any(service in one for one in self.proxied().values())
+        return "" if hidden else SERVICES[service].published
 
     def proxied(self) -> dict[str, list[str]]:
         """The services to which the proxy leads, by the settings of the ports that lead there."""

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.contract.driving import Deployed
+from tests.contract.https import basic
 from tests.contract.machine import Machine
 
 
@@ -11,3 +13,10 @@ def machine(request: pytest.FixtureRequest) -> Machine:
     machine = request.getfixturevalue(f"{request.cls.runtime}_machine")
     assert isinstance(machine, Machine)
     return machine
+
+
+@pytest.fixture
+def login(deployed: Deployed) -> dict[str, str]:
+    """The header by which the administrator of the class's stack logs in."""
+    password = deployed.stack.secrets.read("admin_password").reveal()
+    return {"Authorization": basic("admin", password)}

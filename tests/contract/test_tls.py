@@ -42,11 +42,6 @@ class Tls(Attacks):
     def site(self, deployed: Deployed) -> Site:
         return Site(int(deployed.words[5]), deployed.stack.secrets.path / "ca_certificate")
 
-    @pytest.fixture
-    def login(self, deployed: Deployed) -> dict[str, str]:
-        password = deployed.stack.secrets.read("admin_password").reveal()
-        return {"Authorization": basic("admin", password)}
-
     def test_a_real_client_logs_and_reads_back(self, deployed: Deployed) -> None:
         deployed.user.client("read", deployed.name)
 

@@ -51,11 +51,6 @@ class Transfers:
         return Site(int(server), file), Site(int(chosen["object_store_port"]), file)
 
     @pytest.fixture
-    def login(self, deployed: Deployed) -> dict[str, str]:
-        password = deployed.stack.secrets.read("admin_password").reveal()
-        return {"Authorization": basic("admin", password)}
-
-    @pytest.fixture
     def signed(self, deployed: Deployed, site: Site, login: dict[str, str]) -> str:
         """Path and query of an address of the large artifact."""
         path = json.loads(deployed.user.state(deployed.name).read_text())["large"]
