@@ -83,9 +83,15 @@ def _refusal(origin: Origin, target: Deployment, blocking: list[Finding]) -> Use
     ways = [f"{verb} {count} with {choice}" for choice, verb in
             ((Choice.SKIP, "leave out"), (Choice.TRUNCATE, "cut"))
             if (count := sum(finding.choice is choice for finding in blocking))]  # fmt: skip
+    what = blocking[0].what
+    if len(blocking) == 1:
+        return UserError(
+            f"one thing of {origin.name} would not reach {target.stack.name!r} as it is: {what}",
+            hint=f"{' or '.join(['mend it', *ways])}; nothing was changed",
+        )
     return UserError(
         f"{len(blocking)} things of {origin.name} would not reach {target.stack.name!r} as they "
-        f"are; the first is {blocking[0].what}",
+        f"are; the first is {what}",
         hint=f"{' or '.join(['mend them', *ways])}; nothing was changed",
         details="\n".join([*(finding.what for finding in blocking[:_SHOWN]), *more]),
     )

@@ -96,8 +96,11 @@ def test_of_many_the_first_are_listed(stage: Stage, folder: Path) -> None:
 
 def test_what_only_the_source_can_mend_has_no_choice(stage: Stage, folder: Path) -> None:
     (folder / "0" / "meta.yaml").write_text(f"experiment_id: '0'\nname: {'n' * 300}\n")
-    with stage.refuses(2, "it has 300 characters, and 256 fit; mend them; nothing was changed"):
+    with stage.refuses(
+        2, "one thing of", "it has 300 characters, and 256 fit; mend it; nothing was changed"
+    ) as refusal:
         into(stage, folder, SKIP, TRUNCATE)
+    assert refusal.value.details == ""
 
 
 def test_names_are_told_on_one_line(stage: Stage, folder: Path) -> None:
