@@ -82,6 +82,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generat
 lock: $(VENV)/.dev
 	$(LOCK) -o templates/images/mlflow/requirements.lock templates/images/mlflow/requirements.in
 	$(LOCK) -o templates/images/mlflow/uv.lock templates/images/mlflow/uv.in
+	$(subst 3.13,3.11,$(LOCK)) -o templates/images/mlflow/oidc.lock templates/images/mlflow/oidc.in
 
 build: $(VENV)/.dev
 	$(BIN)/uv build --quiet --out-dir dist

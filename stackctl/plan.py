@@ -146,6 +146,8 @@ def _setting_step(key: str, old: str, new: str, source: str) -> Step:
     told = f"{old or 'empty'} -> {new or 'empty'}, from {source}"
     if key == "auth" and new == "none":
         return Step("open", "setting", key, f"{told}: nobody has to log in any more")
+    if key in ("oidc.groups", "oidc.admin_groups") and set(new.split(",")) - set(old.split(",")):
+        return Step("open", "setting", key, f"{told}: more people may come in, or do everything")
     if key == "bind" and _wider(old, new):
         return Step("open", "setting", key, f"{told}: other machines reach it")
     return Step("change", "setting", key, told)

@@ -56,6 +56,11 @@ class Url:
         return True
 
     @property
+    def is_loopback(self) -> bool:
+        """It never leaves the machine that asks."""
+        return self.host == "localhost" or (self.is_ip and ip_address(self.host).is_loopback)
+
+    @property
     def name(self) -> str:
         """The host as it stands in an address: IPv6 in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host

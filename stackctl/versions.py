@@ -14,6 +14,8 @@ DEFAULT_IMAGES: dict[str, str] = _PINNED["images"]
 POSTGRES_MAJOR: str = DEFAULT_IMAGES["postgres"].rpartition(":")[2].partition(".")[0]
 
 
+# What the name of a release ends with that single sign-on is locked together with.
+WITH_OIDC = "+oidc"
 # Its schema and its options are the oldest that were tried.
 OLDEST_MLFLOW = "2.22.0"
 
@@ -30,13 +32,17 @@ def older(one: str, other: str) -> bool:
     return bool(first and second) and first < second
 
 
-def requirements(mlflow: str) -> tuple[str, ...]:
-    """What a server of this MLflow release is installed from, as pip understands it.
+def requirements(release: str) -> tuple[str, ...]:
+    """What a server of this release is installed from, as lines that pip understands.
 
-    Only that of the release that ships is locked, in `requirements.lock`. MLflow 2.22.2 allows
-    SQLAlchemy 2.1, with which it cannot be imported.
+    That of the release that ships, with single sign-on, is locked; the lock of that without is for
+    images alone. MLflow 2.22.2 allows SQLAlchemy 2.1, with which it cannot be imported.
     """
-    text = resources.folder("templates").joinpath("images/mlflow/requirements.in")
+    folder = resources.folder("templates").joinpath("images/mlflow")
+    mlflow = release.removesuffix(WITH_OIDC)
+    if mlflow != release:
+        return tuple(folder.joinpath("oidc.lock").read_text("utf-8").splitlines())
+    text = folder.joinpath("requirements.in")
     lines = [line.strip() for line in text.read_text("utf-8").splitlines()]
     wanted = [
         f"mlflow[auth]=={mlflow}" if line.startswith("mlflow[") else line

@@ -35,6 +35,9 @@ REPLICATED = ("replicas=3", "tls=internal", "public_url=https://ml.example.org:1
 DIRECT = ("transfers=direct", "object_store_port=15993", "tls=internal",
           "public_url=https://ml.example.org:15995/a")  # fmt: skip
 DIRECT_TO_ANOTHER = ("transfers=direct", "object_store=external")
+SIGN_ON = ("auth=oidc", "oidc.issuer=https://id.example.org/realms/ml", "oidc.client_id=stack ctl",
+           "oidc.groups=ml,data team", "oidc.admin_groups=ml-admins", "tls=internal",
+           "public_url=https://ml.example.org:15995")  # fmt: skip
 VARIANTS: tuple[tuple[str, ...], ...] = (
     ("name=other",),
     ("port=15999",),
@@ -68,6 +71,7 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     ("tls=elsewhere", "public_url=https://ml.example.org/mlflow",
      "plain_http=yes-on-a-trusted-network", "trusted_proxies=10.0.0.7,fd00::/64"),
     ("auth=basic", "default_permission=NO_PERMISSIONS"),
+    SIGN_ON,
     ("workspaces=true",),
     REPLICATED,
     DIRECT,
@@ -87,6 +91,7 @@ FILES, LOCAL = (
 # Whose clients write artifacts themselves, or keep them in a folder.
 PAST_THE_SERVER = tuple(set(NAMES) - {"scenario-5", "scenario-5-mysql", "scenario-6"})
 NOT_FOR = {
+    SIGN_ON: tuple(set(NAMES) - {"scenario-3b", "scenario-4", "scenario-5"}),
     ("workspaces=true",): FILES,
     REPLICATED: LOCAL,
     DIRECT: PAST_THE_SERVER,
@@ -258,7 +263,7 @@ def readable(of: Bundle) -> str:
     parts = [
         f"# ==== {name} ({mode:04o})\n{text}"
         for name, (text, mode) in of.files.items()
-        if not name.endswith((".lock", "mlflow_server.py", "mlflow_login.py"))
+        if not name.endswith((".lock", "mlflow_server.py", "mlflow_login.py", "mlflow_oidc.py"))
     ]
     text = re.sub(r"stackctl-mlflow:[0-9.]+-[0-9a-f]{12}", "stackctl-mlflow:TAG", "\n".join(parts))
     return re.sub(r'(\bdigest(?::| =) )"[0-9a-f]{16}"', r'\1"DIGEST"', text)

@@ -32,7 +32,8 @@ LANES = ("unit", "docker", "embedded", "live", "bench", "next")
 _TESTS = Path(__file__).parent
 _FOLDERS = {
     "docker": "docker", "embedded": "embedded", "engine": "bench", "images": "bench",
-    "audit": "live", "browser": "live", "examples": "live", "pythons": "live", "testing": "live",
+    "audit": "live", "browser": "live", "examples": "live", "oidc": "live", "pythons": "live",
+    "testing": "live",
     "next": "next" if older(MLFLOW, NEXT) else "embedded",
 }  # fmt: skip
 # What in those folders needs nothing.

@@ -106,7 +106,7 @@ def client_environment(
             # One that an earlier stackctl deployed lacks them until its next deploy.
             if (path := secrets.path / key.secret).is_file()
         }
-    elif settings.auth == "basic":
+    elif settings.asks_login:
         values["MLFLOW_TRACKING_USERNAME"] = "admin"
         files["MLFLOW_TRACKING_PASSWORD"] = secrets.path / "admin_password"
     if writes_to_bucket(scenario):

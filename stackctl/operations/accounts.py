@@ -16,11 +16,13 @@ class Accounts:
         deployment: Which stack.
         users: How many there are beside its administrator.
         revision: The version of MLflow's tables for them.
+        vouched_for: An OpenID provider knows them; what they may do is not in MLflow's tables.
     """
 
     deployment: Deployment
-    users: int
-    revision: str
+    users: int = 0
+    revision: str = ""
+    vouched_for: bool = False
 
     @property
     def told(self) -> str:
@@ -30,6 +32,8 @@ class Accounts:
 
 def of(deployment: Deployment) -> Accounts | None:
     """Those of a stack; None where nobody has to log in, or nobody but its administrator may."""
+    if deployment.settings.auth == "oidc":
+        return Accounts(deployment, vouched_for=True)
     if deployment.settings.auth != "basic":
         return None
     found = deployment.ask("accounts-look")
@@ -40,12 +44,24 @@ def outlook(accounts: Accounts | None, target: Deployment) -> list[str]:
     """That they come along, or stay, where the target asks nobody to log in."""
     if accounts is None:
         return []
-    if target.settings.auth == "basic":
+    if accounts.vouched_for:
+        return [
+            f"what people may do at stack {accounts.deployment.stack.name!r} stays behind: "
+            "auth=oidc keeps it in tables of its own, and only a backup takes those along"
+        ]
+    if moving(accounts, target):
         return [f"{accounts.told} will come along with passwords, roles and permissions"]
     return [
         f"{accounts.told} with roles and permissions stay behind: stack {target.stack.name!r} has "
-        "no login; to take them along, set auth=basic for it"
+        f"{'another' if target.settings.asks_login else 'no'} login; to take them along, set "
+        "auth=basic for it"
     ]
+
+
+def moving(accounts: Accounts | None, target: Deployment) -> Accounts | None:
+    """Those that the target can take."""
+    taken = accounts is not None and not accounts.vouched_for and target.settings.auth == "basic"
+    return accounts if taken else None
 
 
 def refuse_another_schema(accounts: Accounts, target: Deployment) -> None:

@@ -8,7 +8,7 @@ from stackctl.client import environment as client
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError, WouldOpen
 from stackctl.observed import Observed
-from stackctl.operations import keys
+from stackctl.operations import keys, sign_on
 from stackctl.operations.deploy_undone import Begun, undone_on_failure
 from stackctl.operations.held import Held, admit, held
 from stackctl.operations.preflight import (
@@ -78,6 +78,7 @@ def deploy_held(
     deployment, before = door.deployment, door.known
     wanted = prepare(deployment, before)
     _refuse_what_cannot_work(wanted)
+    sign_on.refuse_unusable(deployment, before, progress)
     if wanted.plan.opens and not opens:
         raise WouldOpen(deployment.name, [f"{s.name} {s.cause}" for s in wanted.plan.opens])
     chosen = _to_file(deployment, before, save=save)

@@ -26,6 +26,7 @@ def examine(home: Home) -> Iterator[Finding]:
     yield from _ports(home, usable)
     yield from _secrets(home)
     yield from _certificates(home)
+    yield from _providers(home)
 
 
 def _memory() -> Finding:
@@ -110,3 +111,20 @@ def _certificates(home: Home) -> Iterator[Finding]:
         if found is not None:
             level = "warning" if found.mend else "ok"
             yield Finding(f"certificate, {stack.name}", level, f"until {found}", found.mend)
+
+
+def _providers(home: Home) -> Iterator[Finding]:
+    """Those of single sign-on, at which nobody can log in while they do not answer."""
+    from stackctl.operations.sign_on import problem
+
+    for stack in home.stacks():
+        try:
+            settings = stack.settings(stack.require_manifest())
+        except StackctlError:
+            continue  # told with the ports
+        if settings.auth == "oidc":
+            subject, why = f"provider, {stack.name}", problem(settings)
+            yield Finding(
+                subject, "problem" if why else "ok", why or settings.oidc.issuer,
+                why and "nobody can log in anew meanwhile; who has, and programs, go on",
+            )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What MLflow's own login knows (`auth=basic`)."""
+"""The secrets of a stack's login."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from stackctl.stores.reach import Reach
 
 
 class AdminPassword(Credential):
-    """The password of the user `admin`.
+    """The password of the user `admin` (`auth=basic`).
 
     A server takes the old one for a minute more, from a cache of its own; see _auth.sh.j2.
     """
@@ -34,6 +34,28 @@ class AdminPassword(Credential):
         return [_lets_in(self._deployment, value) for (value,) in values]
 
 
+class AdminToken(AdminPassword):
+    """That with which `admin` comes in past the provider (`auth=oidc`).
+
+    A server takes what is in the file when it starts, and nothing else from then on.
+    """
+
+    def change(
+        self, reach: Reach, old: Sequence[str] | None, new: Sequence[str], progress: Progress
+    ) -> None:
+        """Nothing: the servers start anew."""
+
+
+class ClientSecret(Credential):
+    """What the OpenID provider knows the stack by."""
+
+    names = ("oidc_client_secret",)
+    foreign = (
+        "the provider gave it",
+        "have it give another, put that into oidc_client_secret, and run stackctl deploy",
+    )
+
+
 class SessionKey(Credential):
     """The key with which servers sign a browser's session. Nobody but them has it."""
 
@@ -42,9 +64,11 @@ class SessionKey(Credential):
 
 def credentials(deployment: Deployment) -> list[Credential]:
     """Those that the login has, where there is one."""
-    if deployment.settings.auth != "basic":
-        return []
-    return [AdminPassword(deployment), SessionKey()]
+    if deployment.settings.auth == "oidc":
+        return [AdminToken(deployment), SessionKey(), ClientSecret()]
+    if deployment.settings.auth == "basic":
+        return [AdminPassword(deployment), SessionKey()]
+    return []
 
 
 def _lets_in(deployment: Deployment, password: str) -> bool:

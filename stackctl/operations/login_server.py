@@ -57,6 +57,12 @@ class LoginServer:
 
     def __init__(self, deployment: Deployment) -> None:
         visited(deployment, running=True)
+        if deployment.settings.auth == "oidc":
+            raise UserError(
+                f"the people of stack {deployment.name!r} are those of its OpenID provider",
+                hint="who may come in is said there, by groups; who may do what: "
+                f"{deployment.addresses.server}/oidc/ui",
+            )
         if deployment.settings.auth != "basic":
             raise UserError(
                 f"stack {deployment.name!r} has no users: auth={deployment.settings.auth}",

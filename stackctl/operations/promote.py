@@ -137,8 +137,7 @@ def promote(
         there = None if resumed else _refuse_content(target)
         target.start(timeout, progress)
         _refuse_another_schema(origin, target, census, there or target.backend.census(target))
-        # Where nobody has to log in, they stay behind.
-        moving = people if target.settings.auth == "basic" else None
+        moving = accounts.moving(people, target)
         if moving is not None:
             accounts.refuse_another_schema(moving, target)
         notes: list[str] = []

@@ -49,7 +49,7 @@ def prove(
     """
     if deployment.settings.tls == "acme":
         certificate.wait_for(deployment, min(timeout, _CERTIFICATE_SECONDS))
-    secrets, login = deployment.secrets, deployment.settings.auth == "basic"
+    secrets, login = deployment.secrets, deployment.settings.asks_login
     for address in outside(deployment):
         trip = RoundTrip(
             address,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from stackctl.addresses import by_name
+from stackctl.errors import BadSetting
 from stackctl.render import overlay
 from stackctl.render.bundle import Bundle, Program, Service, project_name
 from stackctl.render.host import Surroundings
@@ -36,6 +37,7 @@ class ComposeRendering(Rendering):
     def bundle(self) -> Bundle:
         """The files, with `compose.yaml` as the one that names all others."""
         self.refuse_misfits()
+        self.refuse_provider_here()
         self.render_image()
         self.extra = overlay.read(self.host.extra, self.services(), self.effective)
         rendered = [self.render_service(name) for name in self.services()]
@@ -71,6 +73,20 @@ class ComposeRendering(Rendering):
             for image, action in actions.items()
         )
 
+    def refuse_provider_here(self) -> None:
+        """A container's loopback is its own.
+
+        Raises:
+            BadSetting: The OpenID provider would be there.
+        """
+        issuer = self.settings.oidc.issuer
+        if self.settings.auth == "oidc" and Url.parse(issuer).is_loopback:
+            raise BadSetting(
+                "oidc.issuer", issuer, self.effective.sources.get("oidc.issuer", "default"),
+                "containers do not reach it: loopback is the machine itself; name it by another "
+                "address, or use --runtime embedded",
+            )  # fmt: skip
+
     def merged(self, name: str) -> list[str]:
         """Its part of the user's own Compose file, so that a change of that is one of it."""
         return self.extra.parts(name)
@@ -89,6 +105,8 @@ class ComposeRendering(Rendering):
         for name in names:
             plain = template(f"{folder}/{name}")
             files[name] = self.text(f"{folder}/{name}.j2") if plain is None else plain
+        if self.settings.auth == "oidc":
+            files["requirements.lock"] = template(f"{folder}/oidc.lock") or ""
         if not self.ships_mlflow:
             files["requirements.txt"] = "".join(f"{line}\n" for line in requirements(version))
         self.image_files = {f"{folder}/{name}": (text, 0o644) for name, text in files.items()}
@@ -119,7 +137,7 @@ class ComposeRendering(Rendering):
             "health_at": _HEALTH,
             # Where a container listens is nobody's business but its own.
             "bound": "",
-            "mlflow_program": _SERVER if self.ships_mlflow else "mlflow",
+            "mlflow_program": lambda: _SERVER if self.ships_mlflow else "mlflow",
         }
 
     def use_volume(self, name: str) -> str:

@@ -1,5 +1,6 @@
 """A stack as processes of the machine: a description of each, their scripts, supervisord.conf."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ from stackctl.render.rendering import Rendering
 from stackctl.render.templates import template
 from stackctl.services import SERVICES
 from stackctl.urls import Url
+from stackctl.versions import MLFLOW
 
 # Settings that only containers have, and what is said where one is set.
 _ONLY_CONTAINERS = ("images.", "image_flavor", "memory.", "extra.")
@@ -135,10 +137,20 @@ class ProcessRendering(Rendering):
             "health_at": Url("http", "127.0.0.1", self.host.ports.get("proxy", 0)).address,
             "bound": self.settings.bind,
             "guard": _GUARD,
-            # Found by env: bash passes by a Python that only capabilities let this user reach.
-            "mlflow_program": f"env python3 -P -m {_EARLY}" if self.ships_mlflow else "mlflow",
+            "mlflow_program": self.mlflow_program,
+            "own_environment": self.settings.release != MLFLOW,
             "publishes_objects": self.publishes_objects(),
         }
+
+    def mlflow_program(self) -> str:
+        """What becomes an MLflow server, as words of a script."""
+        if self.settings.auth == "oidc":
+            # In an environment that knows nothing of stackctl.
+            self.use_script("mlflow_oidc.py")
+            program = self.use_script("mlflow_server.py").removeprefix("./")
+            return f"env python3 -P {shlex.quote(f'{self.host.bundle}/{program}')}"
+        # Found by env: bash passes by a Python that only capabilities let this user reach.
+        return f"env python3 -P -m {_EARLY}" if self.ships_mlflow else "mlflow"
 
     def use_volume(self, name: str) -> str:
         """The folder of a volume."""

@@ -93,6 +93,7 @@ class Rendering(ABC):
             BadSetting: One does not.
         """
         self.refuse_shared_login()
+        self.refuse_single_sign_on()
         self.refuse_workspaces()
         self.refuse_replicas()
         self.refuse_transfers()
@@ -119,6 +120,39 @@ class Rendering(ABC):
                 f"auth=basic with {self.scenario.backend_kind.label} needs MLflow "
                 f"{_LOGIN_BESIDE_RUNS} or newer",
             )
+
+    def refuse_single_sign_on(self) -> None:
+        """Single sign-on goes with the scenario and with what servers are made of.
+
+        Raises:
+            BadSetting: It does not.
+        """
+        if self.settings.auth == "oidc" and (why := self._why_no_sign_on()):
+            source = self.effective.sources.get("auth", "default")
+            raise BadSetting("auth", "oidc", source, why)
+
+    def _why_no_sign_on(self) -> str:
+        settings, scenario = self.settings, self.scenario
+        other = "; scenario-3b, scenario-4 and scenario-5 can have it"
+        if scenario.client == "store":
+            return f"clients of {scenario.name} go to its store past any login{other}"
+        if scenario.backend not in ("sqlite", "postgres"):
+            label = scenario.backend_kind.label
+            return f"its tables are tried with SQLite and PostgreSQL, not with {label}{other}"
+        if scenario.writer == "artifacts-server":
+            return f"the artifacts-only server of {scenario.name} cannot ask for it{other}"
+        if not self.ships_mlflow:
+            return (
+                f"it is locked together with MLflow {MLFLOW}, and mlflow_version is "
+                f"{settings.mlflow_version}"
+            )
+        if settings.image_flavor == "conda" or "tracking" in settings.images:
+            return "only images of the flavors slim and user have it"
+        if settings.server.args.keys() & {"gunicorn-opts", "waitress-opts"}:
+            return "it is served by uvicorn alone; leave server.args.gunicorn-opts out"
+        if self.addresses.prefix:
+            return "its pages are at the root of a name; give public_url no path"
+        return ""
 
     def refuse_workspaces(self) -> None:
         """Files are kept without workspaces.
@@ -257,6 +291,7 @@ class Rendering(ABC):
                 artifacts_root=self.artifacts_root(),
                 inner=self.inner,
                 prefix=self.addresses.prefix,
+                server=str(self.addresses.server),
                 uvicorn=self.uvicorn(),
                 proxied=self.proxied(),
                 transfers=self.addresses.transfers,

@@ -115,6 +115,7 @@ _RULES: Mapping[str, Rule] = {
     ),
     "tls_certificate": Rule(problem=_chain_problem, lines=True, given=True),
     "tls_key": Rule(problem=_key_problem, lines=True, given=True),
+    "oidc_client_secret": Rule(given=True),
 }
 # One that a user's settings name.
 _ANOTHER = Rule(given=True)

@@ -20,9 +20,11 @@ from pydantic import (
 )
 
 from stackctl.services import PORT_SETTINGS, SERVICES, replicas
+from stackctl.settings.oidc import Oidc
 from stackctl.settings.server import Server
+from stackctl.settings.words import Words
 from stackctl.urls import Url
-from stackctl.versions import DEFAULT_IMAGES, MLFLOW, OLDEST_MLFLOW, older
+from stackctl.versions import DEFAULT_IMAGES, MLFLOW, OLDEST_MLFLOW, WITH_OIDC, older
 
 NAME_RULE = "a name has 1 to 40 characters: a-z, 0-9 and '-', not at its ends"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -80,12 +82,6 @@ def _path(value: str) -> str:
 
 def _none_if_empty(value: object) -> object:
     return None if value == "" else value
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
 
 
 def _public_host(value: str) -> str:
@@ -157,19 +153,26 @@ class Settings(BaseModel):
     plain_http: Literal["no", "yes-on-a-trusted-network"] = Field(
         "no", description="ports beyond loopback may be published without TLS"
     )
-    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+    trusted_proxies: Words = Field(
         (),
         description="addresses or networks of the proxies of `tls=elsewhere`, whose word is taken "
         "for who calls and how; where only this machine reaches the stack, any",
     )
-    auth: Literal["none", "basic"] = Field(
-        "none", description="`basic`: MLflow's own users and passwords, with one user `admin`"
+    auth: Literal["none", "basic", "oidc"] = Field(
+        "none",
+        description="`basic`: MLflow's own users and passwords, with one user `admin`; `oidc`: "
+        "people log in at an OpenID provider",
     )
     default_permission: Literal["READ", "USE", "EDIT", "MANAGE", "NO_PERMISSIONS"] = Field(
         "READ",
-        description="what a user may do with what nobody granted them, where `auth=basic`",
+        description="what a user may do with what nobody granted them, where there is a login",
     )
-    public_hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+    oidc: Oidc = Field(
+        Oidc(),
+        description="the provider of `auth=oidc`: `oidc.issuer`, `oidc.client_id`, "
+        "`oidc.groups`, …",
+    )
+    public_hosts: Words = Field(
         (),
         description="names, with :PORT where it differs, by which browsers and clients reach the "
         "server; allowed hosts and CORS origins follow from them",
@@ -244,6 +247,16 @@ class Settings(BaseModel):
     )
 
     @property
+    def release(self) -> str:
+        """What the servers are of: a release of MLflow, and what is locked together with it."""
+        return f"{self.mlflow_version}{WITH_OIDC}" if self.auth == "oidc" else self.mlflow_version
+
+    @property
+    def asks_login(self) -> bool:
+        """Nobody gets in without a login."""
+        return self.auth != "none"
+
+    @property
     def ends_tls(self) -> bool:
         """HTTPS ends at a proxy of the stack's own."""
         return self.tls in OWN_TLS
@@ -300,6 +313,24 @@ class Settings(BaseModel):
                 f"bind={self.bind} would publish the stack beyond this machine without a login; "
                 "add --set auth=basic, or keep bind=127.0.0.1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _single_sign_on(self) -> "Settings":
+        if self.auth != "oidc":
+            return self
+        if self.oidc.lacks:
+            raise ValueError(f"auth=oidc needs {' and '.join(self.oidc.lacks)}: "
+                             f"--set {self.oidc.lacks[0]}=…")  # fmt: skip
+        issuer = Url.parse(self.oidc.issuer)
+        if issuer.scheme != "https" and not issuer.is_loopback and self.plain_http == "no":
+            raise ValueError(
+                f"oidc.issuer={self.oidc.issuer} is not https: whoever is between could log in as "
+                "anybody; --set plain_http=yes-on-a-trusted-network where nobody is"
+            )
+        if self.job_execution:
+            raise ValueError("job_execution is for auth=none and basic: with auth=oidc nobody "
+                             "tried it")  # fmt: skip
         return self
 
     @field_validator("public_url")

@@ -42,6 +42,16 @@ OWN_VARIABLES: Mapping[str, str] = {
     "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "public_hosts",
     "FORWARDED_ALLOW_IPS": "trusted_proxies",
     "MLFLOW_AUTH_CONFIG_PATH": "auth",
+    "OIDC_DISCOVERY_URL": "oidc.issuer",
+    "OIDC_ISSUER": "oidc.issuer",
+    "OIDC_CLIENT_ID": "oidc.client_id",
+    "OIDC_SCOPE": "oidc.scopes",
+    "OIDC_USERNAME_FIELD": "oidc.user_claim",
+    "OIDC_GROUPS_ATTRIBUTE": "oidc.groups_claim",
+    "OIDC_GROUP_NAME": "oidc.groups",
+    "OIDC_ADMIN_GROUP_NAME": "oidc.admin_groups",
+    "OIDC_REDIRECT_URI": "public_url",
+    "DEFAULT_MLFLOW_PERMISSION": "default_permission",
     "MLFLOW_ENABLE_WORKSPACES": "workspaces",
     "MLFLOW_ENABLE_AI_GATEWAY": "gateway",
     "MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "gateway",
@@ -60,6 +70,9 @@ OWN_VARIABLES: Mapping[str, str] = {
             "MLFLOW_SERVE_ARTIFACTS", "MLFLOW_ARTIFACTS_ONLY", "MLFLOW_ALLOW_FILE_STORE",
             "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "HOME", "USER", "PATH", "LANG", "TMPDIR",
             "PYTHONPATH", "PYTHONHOME", "PYTHONUNBUFFERED", "PYTHONUSERBASE",
+            # They say whose word is taken for who calls, and that a provider is who it says.
+            "TRUSTED_PROXIES", "OIDC_VERIFY_SSL", "SESSION_COOKIE_SECURE",
+            "AUTH_PROVIDERS", "AUTH_PROVIDERS_FILE",
         ),
         "",
     ),
@@ -68,6 +81,7 @@ OWN_VARIABLES: Mapping[str, str] = {
 OWN_SECRETS = (
     "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY", "MLFLOW_CRYPTO_KEK_PASSPHRASE",
     "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+    "OIDC_CLIENT_SECRET", "OIDC_USERS_DB_URI", "SECRET_KEY",
 )  # fmt: skip
 # Options of uvicorn and gunicorn that say what those of `mlflow server` say.
 _OWN_OPTIONS: Mapping[str, str] = {
@@ -107,7 +121,7 @@ _SECRET_VALUE = re.compile(
 OWN_FILES = (
     "postgres_password", "mysql_password", "mysql_root_password", "s3_access_key", "s3_secret_key",
     "admin_password", "flask_secret_key", "webhook_key", "gateway_passphrase", "ca_key",
-    "ca_certificate", "tls_certificate", "tls_key",
+    "ca_certificate", "tls_certificate", "tls_key", "oidc_client_secret",
 )  # fmt: skip
 
 

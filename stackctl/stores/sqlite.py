@@ -17,9 +17,10 @@ from stackctl.stores.base import Entry, Note, Ranges, unlike
 from stackctl.stores.database import Database
 from stackctl.stores.reach import Reach
 
-# The login of MLflow has a database of its own.
+# Logins have a database of their own: MLflow's, and that of single sign-on.
 LOGIN = "users.db"
-_FILES = ("mlruns.db", LOGIN)
+_LOGINS = (LOGIN, "people.db")
+_FILES = ("mlruns.db", *_LOGINS)
 # What SQLite keeps beside a database while it is used.
 _BESIDE = ("-journal", "-wal", "-shm")
 _LOCK_SECONDS = 20
@@ -98,7 +99,7 @@ class SQLite(Database):
             file.write(head)
             shutil.copyfileobj(content, file)
             file.flush()
-            return _within(Path(file.name), counts if entry.path != LOGIN else {})
+            return _within(Path(file.name), {} if entry.path in _LOGINS else counts)
 
     def tracking_uri(self, data: Path) -> str:
         """`sqlite:////…/mlruns.db`."""

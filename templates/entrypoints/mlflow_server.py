@@ -4,7 +4,8 @@
 starts uvicorn, each of whose workers imports everything anew (3.17.2). Here a fork of the process
 that has imported MLflow prepares, and hands over the command that MLflow starts uvicorn with. The
 process itself, which has opened no connection, becomes that uvicorn; its workers are forks of it,
-and share what is imported. Where that cannot be, `mlflow server` does it all in its own way.
+and share what is imported. Where that cannot be, `mlflow server` does it all in its own way; not
+with single sign-on, which only `mlflow_oidc.py` beside this knows how to serve.
 """
 
 import gc
@@ -38,6 +39,13 @@ if "basic-auth" in sys.argv:
 
     runpy.run_path(str(Path(__file__).with_name("mlflow_login.py")))["quicken"](mlflow.server.auth)
 
+SIGN_ON = "mlflow_oidc"
+if signs_on := "oidc-auth" in sys.argv:
+    # Its workers look for it by that name.
+    sys.path.insert(0, str(Path(__file__).parent))
+    sign_on = __import__(SIGN_ON)
+    mlflow.server._find_app = lambda _: f"{SIGN_ON}:app"
+
 # MLflow reads them while it is imported (3.17.2), which is before its options set them here.
 IMPORTED_WITH = {
     name: os.environ.get(name)
@@ -59,6 +67,8 @@ def main():
             pipe.read()
     if prepared := can_fork() and prepare():
         become(*prepared)
+    elif signs_on:
+        sys.exit("stackctl: single sign-on needs Linux, uvicorn, and MLflow without jobs")
     else:
         cli(prog_name="mlflow")
 
@@ -91,6 +101,8 @@ def prepare():
         mlflow.server._exec_cmd = lambda command, *, extra_env, **_: hand_over(
             writing, command, os.environ | extra_env
         )
+        if signs_on:
+            sign_on.make_ready()
         cli(prog_name="mlflow")
     os.close(writing)
     with os.fdopen(reading) as pipe:

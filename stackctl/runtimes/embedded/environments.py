@@ -1,4 +1,4 @@
-"""MLflow releases other than the one that ships: each in a Python environment of its own.
+"""MLflow in another release, or with more, than ships: each in a Python environment of its own.
 
 The servers of a stack run from there, so an environment is made under another name and renamed
 when it is whole, and is never changed afterwards.
@@ -20,34 +20,34 @@ from stackctl.progress import Progress
 from stackctl.render import Component
 from stackctl.runtimes.embedded.components import SYSTEM_FOLDER, install_command
 from stackctl.runtimes.explanations import missing_package
-from stackctl.versions import requirements
+from stackctl.versions import WITH_OIDC, requirements
 
 _LINES, _LETTERS = 10, 200
 
 
-def folder(version: str) -> Path:
+def folder(release: str) -> Path:
     """Where the environment of a release is, or would be: named by what is in it.
 
     For root it is one that the users can read to whom root gives services.
     """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    content = "\n".join([python, sys.base_prefix, *requirements(version)])
+    content = "\n".join([python, sys.base_prefix, *requirements(release)])
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
-    return _root() / f"mlflow-{version}-{digest}"
+    return _root() / f"mlflow-{release}-{digest}"
 
 
-def component(version: str) -> Component:
+def component(release: str) -> Component:
     """The component `mlflow` of a release, whether its environment is there or not."""
-    programs = folder(version) / "bin"
-    return Component("mlflow", f"mlflow {version}", {"mlflow": str(programs / "mlflow")})
+    programs = folder(release) / "bin"
+    return Component("mlflow", f"mlflow {release}", {"mlflow": str(programs / "mlflow")})
 
 
-def path(version: str, rest: str) -> str:
+def path(release: str, rest: str) -> str:
     """PATH of a server of that release."""
-    return f"{folder(version) / 'bin'}:{rest}"
+    return f"{folder(release) / 'bin'}:{rest}"
 
 
-def make(version: str, progress: Progress) -> None:
+def make(release: str, progress: Progress) -> None:
     """Make the environment of a release, where it is not there: whole, or not at all.
 
     The packages come from where pip or uv of this user get theirs.
@@ -55,10 +55,10 @@ def make(version: str, progress: Progress) -> None:
     Raises:
         MachineError: The release cannot be had, or the disk is full.
     """
-    target = folder(version)
+    target = folder(release)
     if target.exists():
         return
-    install = _installer(version)
+    install = _installer(release)
     try:
         for place in (SYSTEM_FOLDER if os.geteuid() == 0 else target.parent, target.parent):
             if not place.exists():
@@ -66,24 +66,28 @@ def make(version: str, progress: Progress) -> None:
                 place.chmod(0o755)
         with FileLock(f"{target}.lock"):
             if not target.exists():
-                progress(f"installing MLflow {version} into {target} (some minutes the first time)")
-                _make(version, target, install)
+                progress(f"installing MLflow {release} into {target} (some minutes the first time)")
+                _make(release, target, install)
     except OSError as error:
         raise MachineError(
-            f"MLflow {version} cannot be installed into {target}: {error.strerror}",
+            f"MLflow {release} cannot be installed into {target}: {error.strerror}",
             hint="free some space, or make the folder writable",
         ) from error
 
 
-def _make(version: str, target: Path, install: list[str]) -> None:
+def _make(release: str, target: Path, install: list[str]) -> None:
     prefix = f".new-{target.name}-"
     for left in target.parent.glob(f"{prefix}*"):  # by one that was killed
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as fresh:
-        whole = Path(fresh) / "environment"
-        _run([sys.executable, "-m", "venv", "--without-pip", str(whole)], version)
+        whole, wanted = Path(fresh) / "environment", Path(fresh) / "requirements.txt"
+        wanted.write_text("".join(f"{line}\n" for line in requirements(release)), encoding="utf-8")
+        _run([sys.executable, "-m", "venv", "--without-pip", str(whole)], release)
         python = str(whole / "bin" / "python")
-        _run([word.replace("{python}", python) for word in install], version)
+        words = [word.replace("{python}", python) for word in install]
+        # What is locked says itself what it needs.
+        locked = ["--require-hashes", "--no-deps"] if release.endswith(WITH_OIDC) else []
+        _run([*words, *locked, "--requirement", str(wanted)], release)
         _settle(whole, target)
         whole.rename(target)
 
@@ -95,25 +99,23 @@ def _root() -> Path:
     return Path(data) / "stackctl" / "mlflow"
 
 
-def _installer(version: str) -> list[str]:
+def _installer(release: str) -> list[str]:
     """The words that install into the environment of `{python}`."""
-    wanted = list(requirements(version))
     if importlib.util.find_spec("pip") is not None:
-        words = [sys.executable, "-m", "pip", "--python", "{python}", "install", "--quiet",
-                 "--disable-pip-version-check", "--no-input"]  # fmt: skip
-        return [*words, *wanted]
+        return [sys.executable, "-m", "pip", "--python", "{python}", "install", "--quiet",
+                "--disable-pip-version-check", "--no-input"]  # fmt: skip
     beside = Path(sys.executable).parent / "uv"
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv is None:
         raise MachineError(
-            f"MLflow {version} cannot be installed: {sys.executable} has no pip, and there is no "
+            f"MLflow {release} cannot be installed: {sys.executable} has no pip, and there is no "
             "uv",
             hint=f"install one of the two, then what stackctl needs: {install_command()}",
         )
-    return [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", "{python}", *wanted]
+    return [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", "{python}"]
 
 
-def _run(words: list[str], version: str) -> None:
+def _run(words: list[str], release: str) -> None:
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", check=False,
@@ -122,14 +124,14 @@ def _run(words: list[str], version: str) -> None:
     )  # fmt: skip
     if done.returncode and (missing := missing_package(done.stdout)):
         raise MachineError(
-            f"MLflow {version} cannot be installed: the package index has no {missing}",
+            f"MLflow {release} cannot be installed: the package index has no {missing}",
             hint="wait until it has, or choose another release",
         )
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
         told = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
         raise MachineError(
-            f"MLflow {version} cannot be installed: {told[-1].strip()}",
+            f"MLflow {release} cannot be installed: {told[-1].strip()}",
             hint="is there such a release, and does the package index answer?",
             # pip lists every release that there is.
             details="\n".join(f"  {line[:_LETTERS]}" for line in lines[-_LINES:]),

@@ -95,10 +95,10 @@ class Embedded:
         user = components.service_user(kept) if demanding else ""
         if demanding and not user:
             _require_account()
-        found, version = components.find_all(), effective.settings.mlflow_version
-        own = version != MLFLOW
+        found, release = components.find_all(), effective.settings.release
+        own = release != MLFLOW
         if own:
-            found = {**found, "mlflow": environments.component(version)}
+            found = {**found, "mlflow": environments.component(release)}
         return ProcessHost(
             **vars(host_of(stack, effective, Identity.of_this_process())),
             components={
@@ -123,7 +123,7 @@ class Embedded:
             user_base=site.getuserbase(),
             service_user=user,
             service_folder=str(volumes.system_folder(stack) / "run"),
-            mlflow_path=environments.path(version, components.path()) if own else "",
+            mlflow_path=environments.path(release, components.path()) if own else "",
         )
 
     def observe(self, stack: Stack, bundle: Bundle | None = None) -> Observed:
@@ -154,8 +154,8 @@ class Embedded:
             MachineError: It cannot be had, or not be written.
         """
         for name, description in descriptions.of_bundle(bundle).items():
-            if version := description.get("mlflow"):
-                environments.make(version, progress)
+            if release := description.get("mlflow"):
+                environments.make(release, progress)
             if user := description.get("user"):
                 original = components.find_all()[name]
                 components.copy(original, components.for_user(original, user))
@@ -412,8 +412,8 @@ def _present(bundle: Bundle) -> frozenset[str]:
     return frozenset(
         service.program
         for service in bundle.services
-        if not (version := wanted[service.name].get("mlflow"))
-        or environments.folder(version).exists()
+        if not (release := wanted[service.name].get("mlflow"))
+        or environments.folder(release).exists()
     )
 
 
