@@ -17,10 +17,13 @@ what ships: see `tests/next/`.
 
 import gc
 import hashlib
+import os
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -30,6 +33,7 @@ from tests.next import NEXT
 
 LANES = ("unit", "docker", "embedded", "live", "bench", "next")
 _TESTS = Path(__file__).parent
+_MEMORY, _ROOM = Path("/dev/shm"), 12 * 10**9
 _FOLDERS = {
     "docker": "docker", "embedded": "embedded", "engine": "bench", "images": "bench",
     "audit": "live", "browser": "live", "examples": "live", "oidc": "live", "pythons": "live",
@@ -47,11 +51,25 @@ _TOGETHER = ("tests/courier/databases/",)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every lane is a marker."""
+    """Every lane is a marker; what tests write is in memory, where there is enough of it."""
+    if _room_in_memory():
+        # pytest's own word for it (docs.pytest.org, "Temporary directories").
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
     for lane in LANES:
         config.addinivalue_line("markers", f"{lane}: see tests/lanes.py")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Bench(config))
+
+
+def _room_in_memory() -> bool:
+    """Programs can run there, and neither it nor the machine is full when all stacks are there.
+
+    On a disk each file that takes another's place waits for it: half of the time of unit tests.
+    """
+    if not os.access(_MEMORY, os.W_OK) or os.statvfs(_MEMORY).f_flag & os.ST_NOEXEC:
+        return False
+    room = min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available)
+    return room > _ROOM
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]

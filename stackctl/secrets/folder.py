@@ -5,9 +5,10 @@ Nothing but the services that need a value, and the round trip that proves them,
 
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from stackctl import resources
@@ -241,7 +242,8 @@ class SecretFolder:
             raise
 
 
-def placeholders() -> dict[str, str]:
+@cache
+def placeholders() -> Mapping[str, str]:
     """Name and text of each placeholder in `.secrets.example/`."""
     return {
         item.name: item.read_text(encoding="utf-8").strip()

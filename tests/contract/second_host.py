@@ -3,14 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pyroute2 import IPRoute, NetNS
 
+_CABLE = Path(__file__).with_name("cable.py")
 # Of the addresses for documentation and tests (RFC 2544), 64 cables.
 _NETWORK = "198.18.213.{}"
 
@@ -84,21 +84,19 @@ class SecondHost:
 @contextmanager
 def second_host(name: str, folder: Path) -> Iterator[SecondHost]:
     """One that finds this host by a name; both are gone afterwards, and their cable with them."""
-    # The kernel takes the cable away with the namespace, also where a test is killed.
-    with IPRoute() as here:
-        taken = {str(a.get_attr("IFA_ADDRESS")) for a in here.get_addr()}
-        number = next(n for n in range(0, 256, 4) if _NETWORK.format(n + 1) not in taken)
-        mine, theirs = _NETWORK.format(number + 1), _NETWORK.format(number + 2)
-        with alone({name: mine}, folder) as process:
-            cable = f"sc{os.getpid()}"[:12]
-            here.link("add", ifname=f"{cable}a", kind="veth", peer={"ifname": f"{cable}b"})
-            (end,) = here.link_lookup(ifname=f"{cable}a")
-            (other,) = here.link_lookup(ifname=f"{cable}b")
-            here.link("set", index=other, net_ns_pid=process)
-            here.addr("add", index=end, address=mine, prefixlen=30)
-            here.link("set", index=end, state="up")
-            with NetNS(f"/proc/{process}/ns/net") as there:
-                (index,) = there.link_lookup(ifname=f"{cable}b")
-                there.addr("add", index=index, address=theirs, prefixlen=30)
-                there.link("set", index=index, state="up")
-            yield SecondHost(mine, theirs, prefix(process))
+    taken = _cable("taken")
+    number = next(n for n in range(0, 256, 4) if _NETWORK.format(n + 1) not in taken)
+    mine, theirs = _NETWORK.format(number + 1), _NETWORK.format(number + 2)
+    with alone({name: mine}, folder) as process:
+        # The kernel takes it away with the other host, also where a test is killed.
+        end = f"sc{os.getpid()}"[:12]
+        _cable("here", f"{end}a", f"{end}b", str(process), mine)
+        _cable("there", f"{end}b", theirs, on=prefix(process))
+        yield SecondHost(mine, theirs, prefix(process))
+
+
+def _cable(*words: str, on: Sequence[str] = ()) -> list[str]:
+    done = subprocess.run(
+        [*on, sys.executable, str(_CABLE), *words], check=True, capture_output=True, text=True
+    )
+    return done.stdout.split()
