@@ -83,9 +83,20 @@ class Addresses:
         if self.settings.object_store_port is None:
             return ""
         here = published(self.settings, "object_store_port")
-        if self.settings.proxies_objects and self.public:
+        if self.proxies_objects and self.public:
             return str(replace(self.public, port=here.port, path=""))
         return str(here)
+
+    @property
+    def proxies_objects(self) -> bool:
+        """Clients reach the object store by the proxy: with keys, or what a server signed."""
+        settings, keyed = self.settings, self.scenario.writes_to_bucket
+        return (
+            settings.ends_tls
+            and settings.object_store != "external"
+            and settings.object_store_port is not None
+            and (keyed or settings.transfers == "direct")
+        )
 
     @property
     def transfers(self) -> str | None:

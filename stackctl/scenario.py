@@ -84,6 +84,11 @@ class Scenario(BaseModel):
         return [name for name in self.services if SERVICES[name].mlflow]
 
     @property
+    def writes_to_bucket(self) -> bool:
+        """Clients hold S3 keys and write artifacts themselves."""
+        return self.artifacts == "s3" and self.writer == "client"
+
+    @property
     def uses_data_folder(self) -> bool:
         """Server and clients share a folder of the machine."""
         return self.backend_kind.local or self.artifact_kind.local

@@ -22,6 +22,7 @@ class ServiceKind:
         refuses_root: It does not run as root, whoever deploys.
         once: It does something once and ends.
         mlflow: It is a server of MLflow itself, and uses the stores.
+        page: What it publishes is for browsers: with HTTPS of the stack's own, behind the proxy.
         listeners: What asks for a port of its own where all services share one address: `NAME`
             itself and what belongs to it. Each has a second port, 10000 above it.
         repeatable: There may be several of it, `NAME`, `NAME-2`, `NAME-3` and so on.
@@ -37,6 +38,7 @@ class ServiceKind:
     refuses_root: bool = False
     once: bool = False
     mlflow: bool = False
+    page: bool = False
     listeners: tuple[str, ...] = ()
     repeatable: bool = False
     repeats: str = ""
@@ -78,12 +80,16 @@ _TABLE = (
         listeners=("objects", "master", "volume", "filer", "admin"),
     ),
     ServiceKind("bucket", "bucket job", once=True),
-    ServiceKind("artifacts", "artifacts-only server", 5000, "artifacts_port", mlflow=True),
-    ServiceKind("tracking", "tracking server", 5000, "port", mlflow=True, repeatable=True),
-    ServiceKind("ui", "mlflow ui", 5000, "port", mlflow=True),
-    ServiceKind("browser", "database browser", 8080, "browser_port"),
     ServiceKind(
-        "proxy", "TLS proxy", 0, "port", ("artifacts_port", "object_store_port", "http_port"),
+        "artifacts", "artifacts-only server", 5000, "artifacts_port", mlflow=True, page=True
+    ),
+    ServiceKind("tracking", "tracking server", 5000, "port", mlflow=True, page=True,
+                repeatable=True),
+    ServiceKind("ui", "mlflow ui", 5000, "port", mlflow=True, page=True),
+    ServiceKind("browser", "database browser", 8080, "browser_port", page=True),
+    ServiceKind(
+        "proxy", "TLS proxy", 0, "port",
+        ("artifacts_port", "object_store_port", "browser_port", "http_port"),
         listeners=("proxy",),
     ),
 )  # fmt: skip

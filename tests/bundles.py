@@ -170,7 +170,8 @@ MARIADB = Component(
 )
 PORTS = {"postgres": 10240, "mysql": 10250, "objects": 10260, "master": 10261, "volume": 10262,
          "filer": 10263, "admin": 10264, "proxy": 10270, "tracking": 10271, "ui": 10272,
-         "artifacts": 10273, "tracking-2": 10274, "tracking-3": 10275}  # fmt: skip
+         "artifacts": 10273, "tracking-2": 10274, "tracking-3": 10275,
+         "browser": 10276}  # fmt: skip
 
 
 def process_host(

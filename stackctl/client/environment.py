@@ -109,7 +109,7 @@ def client_environment(
     elif settings.asks_login:
         values["MLFLOW_TRACKING_USERNAME"] = "admin"
         files["MLFLOW_TRACKING_PASSWORD"] = secrets.path / "admin_password"
-    if writes_to_bucket(scenario):
+    if scenario.writes_to_bucket:
         if endpoint := deployment.addresses.objects:
             values["MLFLOW_S3_ENDPOINT_URL"] = endpoint
             values["MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"] = "path"
@@ -118,6 +118,8 @@ def client_environment(
         values["AWS_PROFILE"] = "default"
         # boto3 prefers these to the file.
         unset = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        if settings.tls == "internal" and deployment.addresses.proxies_objects:
+            values["AWS_CA_BUNDLE"] = str(secrets.path / CA_BUNDLE)
     elif deployment.addresses.transfers is not None:
         # The server says that it signs addresses; a client uses them from 500 MiB on, if not told.
         values["MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE"] = str(_LARGE)
@@ -152,11 +154,6 @@ def _past_proxies(base: Mapping[str, str], urls: Iterable[str]) -> dict[str, str
     return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(dict.fromkeys(spared)))
 
 
-def writes_to_bucket(scenario: Scenario) -> bool:
-    """Clients hold S3 keys and write artifacts themselves."""
-    return scenario.artifacts == "s3" and scenario.writer == "client"
-
-
 def with_all_others(certificate: str) -> str:
     """A certificate of an authority, after those that `requests` knows where it is told nothing."""
     import certifi
@@ -170,9 +167,10 @@ def write_files(scenario: Scenario, settings: Settings, secrets: SecretFolder) -
     So `stackctl env` names a file instead of printing a secret. One that tells clients of the
     stack's own authority knows all others too.
     """
-    if settings.transfers == "direct" and settings.tls == "internal":
+    proxied = settings.transfers == "direct" or Addresses(scenario, settings).proxies_objects
+    if settings.tls == "internal" and proxied:
         secrets.write(CA_BUNDLE, with_all_others(secrets.read("ca_certificate").reveal()))
-    if not writes_to_bucket(scenario):
+    if not scenario.writes_to_bucket:
         return
     key, secret = (secrets.read(n).reveal() for n in ("s3_access_key", "s3_secret_key"))
     text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"

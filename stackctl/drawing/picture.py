@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from stackctl import resources
-from stackctl.client.environment import tracking_uri, writes_to_bucket
+from stackctl.client.environment import tracking_uri
 from stackctl.drawing.diagram import Flow, flows
 from stackctl.scenario import Scenario
 from stackctl.settings import Settings, resolve
@@ -252,7 +252,7 @@ def _inside(label: str) -> list[str]:
 def _client_note(scenario: Scenario) -> str:
     if scenario.client == "store":
         return "no server between"
-    if writes_to_bucket(scenario):
+    if scenario.writes_to_bucket:
         return "holds the S3 keys"
     return "writes artifacts itself" if scenario.writer == "client" else "holds no S3 keys"
 

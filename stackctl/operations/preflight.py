@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
+from stackctl.addresses import Addresses
 from stackctl.deployment import Deployment
 from stackctl.errors import BadSecret, BadSetting, NotRunning, PortTaken, UserError
 from stackctl.machine import check_writable
@@ -277,7 +278,7 @@ def _refuse_misfit(deployment: Deployment) -> None:
         )
 
 
-def refuse_plain_http(effective: Effective) -> None:
+def refuse_plain_http(scenario: Scenario, effective: Effective) -> None:
     """What leaves this machine is encrypted, unless somebody said that it need not be.
 
     Raises:
@@ -294,7 +295,10 @@ def refuse_plain_http(effective: Effective) -> None:
             "plain_http=yes-on-a-trusted-network",
         )  # fmt: skip
     for setting in ("object_store_port", "browser_port"):
-        hidden = setting == "object_store_port" and settings.proxies_objects
+        hidden = {
+            "object_store_port": Addresses(scenario, settings).proxies_objects,
+            "browser_port": settings.ends_tls,
+        }[setting]
         if (port := getattr(settings, setting)) is not None and not hidden:
             raise BadSetting(
                 setting, port, effective.sources.get(setting, "default"),

@@ -48,7 +48,7 @@ def prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
     refuse_another_scenario(
         manifest, scenario, "choose another name with --set name=NAME; its data stays where it is"
     )
-    refuse_plain_http(effective)
+    refuse_plain_http(scenario, effective)
     refuse_older_mlflow(manifest, effective)
     refuse_newer_mlflow(manifest, scenario, effective)
     refuse_moved_artifacts(stack, scenario)

@@ -116,7 +116,7 @@ def rotate(
         if door.manifest.status != "deployed":
             door.save(door.manifest.with_(status="deployed"))
     rotated = tuple(name for change in changes for name in change.files.names)
-    copied = client.writes_to_bucket(deployment.scenario) and "s3_secret_key" in rotated
+    copied = deployment.scenario.writes_to_bucket and "s3_secret_key" in rotated
     return Rotated(rotated, bool(opened) and len(opened) == len(changes), copied)
 
 

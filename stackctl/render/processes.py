@@ -99,7 +99,7 @@ class ProcessRendering(Rendering):
 
     def inner(self, service: str) -> Url:
         """Loopback, at the port that was chosen or is published."""
-        if SERVICES[service].mlflow and not self.settings.ends_tls:
+        if SERVICES[service].page and not self.settings.ends_tls:
             return published(self.settings, SERVICES[service].published)
         if service == "objects" and self.publishes_objects():
             return published(self.settings, "object_store_port")
@@ -114,7 +114,7 @@ class ProcessRendering(Rendering):
         bind = ip_address(self.settings.bind)
         if not self.settings.object_store_port or self.settings.object_store == "external":
             return False
-        if self.settings.proxies_objects:
+        if self.addresses.proxies_objects:
             return False
         if self.settings.object_store == "seaweedfs" and not (
             bind.version == 4 and bind.is_loopback

@@ -240,7 +240,9 @@ class Rendering(ABC):
 
     def proxied(self) -> dict[str, list[str]]:
         """The services to which the proxy leads, by the settings of the ports that lead there."""
-        behind = [*self.scenario.servers, *(["objects"] if self.settings.proxies_objects else [])]
+        pages = (name for name in self.services() if SERVICES[name].page)
+        behind = [*self.scenario.servers, *(name for name in pages if not SERVICES[name].mlflow)]
+        behind += ["objects"] if self.addresses.proxies_objects else []
         return {SERVICES[name].published: self.settings.each([name]) for name in behind}
 
     def published_by_proxy(self) -> list[str]:
@@ -296,6 +298,7 @@ class Rendering(ABC):
                 proxied=self.proxied(),
                 transfers=self.addresses.transfers,
                 published_by_proxy=self.published_by_proxy(),
+                proxies_objects=self.addresses.proxies_objects,
                 secret=self.use_secret,
                 volume=self.use_volume,
                 script=self.use_script,

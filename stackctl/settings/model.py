@@ -262,11 +262,6 @@ class Settings(BaseModel):
         return self.tls in OWN_TLS
 
     @property
-    def proxies_objects(self) -> bool:
-        """Clients reach the object store by the proxy, with addresses that a server signed."""
-        return self.ends_tls and self.transfers == "direct" and self.object_store != "external"
-
-    @property
     def address(self) -> Url | None:
         """The address by which everybody knows the server; None where it has no such name."""
         return Url.parse(self.public_url) if self.public_url else None

@@ -52,6 +52,7 @@ OWN_VARIABLES: Mapping[str, str] = {
     "OIDC_ADMIN_GROUP_NAME": "oidc.admin_groups",
     "OIDC_REDIRECT_URI": "public_url",
     "DEFAULT_MLFLOW_PERMISSION": "default_permission",
+    "PERMISSION_CACHE_TTL_SECONDS": "",
     "MLFLOW_ENABLE_WORKSPACES": "workspaces",
     "MLFLOW_ENABLE_AI_GATEWAY": "gateway",
     "MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "gateway",

@@ -189,6 +189,7 @@ class TestDocker(Tls):
     """The image."""
 
     runtime, scenario = "docker", "scenario-3b"
+    rarely = ("test_people_come_and_go_and_may_what_they_were_given",)
 
 
 class TestEmbedded(Tls):

@@ -10,9 +10,11 @@ import pytest
 from cryptography import x509
 
 from tests.contract.acme import authority
-from tests.contract.driving import ONE_WORKER, Deployed, User, until, words
+from tests.contract.driving import ONE_WORKER, Deployed, User, free_port, until, words
+from tests.contract.https import Site, behind_tls
 from tests.contract.own_certificate import serves_its_name
 from tests.contract.second_host import alone, prefix
+from tests.embedded.machine import EmbeddedMachine
 
 CA, SERVER = "ca.test", "ml.stackctl.test"
 
@@ -74,3 +76,33 @@ def issuer(user: User) -> str:
 
 def test_a_certificate_of_the_user_serves_the_name(person: User, name: str, tmp_path: Path) -> None:
     serves_its_name(person, name, tmp_path)
+
+
+def test_clients_write_to_their_bucket_by_https(person: User, name: str) -> None:
+    port = free_port()
+    deployed = Deployed(
+        person, behind_tls("scenario-4", name, "", "auth=basic", f"object_store_port={port}")
+    )
+    deployed.deploy()
+    person.client("write", name)
+    person.client("read", name)
+    store = Site(port, deployed.stack.secrets.path / "ca_certificate")
+    # Neither somebody without a key, nor somebody with a wrong one, nor another bucket.
+    wrong = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/s3/aws4_request, Signature=0"
+    assert store.status("/mlflow/") == 403
+    assert store.status("/mlflow/", Authorization=wrong) in (400, 403)
+    assert store.status("/", Authorization=wrong) == 403
+    assert store.status("/mlflow-other/", Authorization=wrong) == 403
+
+
+def test_the_database_browser_is_asked_by_https(
+    person: User, name: str, machine: EmbeddedMachine
+) -> None:
+    port = free_port()
+    equipped = person.having(machine.equipment("scenario-3b-mysql"))
+    words = behind_tls("scenario-3b-mysql", name, "/mlflow", f"browser_port={port}")
+    deployed = Deployed(equipped, words)
+    deployed.deploy()
+    page = Site(port, deployed.stack.secrets.path / "ca_certificate").get("/")
+    assert page.status in (200, 302)
+    assert machine.listeners(deployed.stack) == {"127.0.0.1"}

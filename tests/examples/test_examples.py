@@ -68,7 +68,7 @@ class TestEmbedded(Lessons):
     runtime = "embedded"
     scenario = "scenario-3b"
     # What a notebook may do wrong is shown below.
-    rarely = ("test_every_notebook_runs_from_top_to_bottom",)
+    rarely = ("test_every_notebook_runs_from_top_to_bottom", "test_remote")
 
 
 @pytest.mark.matrix

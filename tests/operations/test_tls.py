@@ -17,6 +17,7 @@ from tests.operations.stage import Stage
 
 NAMED = "public_url=https://ml.example.org:8443"
 INTERNAL = ("name=x", NAMED, "tls=internal")
+ELSEWHERE = ("name=x", NAMED, "tls=elsewhere", "trusted_proxies=10.0.0.7")
 PLAIN = "plain_http=yes-on-a-trusted-network"
 MINE = Authority.new()
 
@@ -46,18 +47,26 @@ def test_a_proxy_beyond_the_machine_is_named(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "setting"),
+    ("scenario", "setting", "tls"),
     [
-        ("scenario-4", "object_store_port=5014"),
-        ("scenario-3b-mysql", "browser_port=5085"),
-        ("scenario-5", "object_store_port=5014"),
+        ("scenario-4", "object_store_port=5014", ELSEWHERE),
+        ("scenario-3b-mysql", "browser_port=5085", ELSEWHERE),
+        # With keys nobody is to come to a store that clients have none for.
+        ("scenario-5", "object_store_port=5014", INTERNAL),
     ],
 )
-def test_what_has_no_https_stays_on_the_machine(stage: Stage, scenario: str, setting: str) -> None:
-    flags = (*INTERNAL, "bind=0.0.0.0", "auth=basic", *([setting] if "5014" in setting else []))
+def test_what_has_no_https_stays_on_the_machine(
+    stage: Stage, scenario: str, setting: str, tls: tuple[str, ...]
+) -> None:
+    flags = (*tls, "bind=0.0.0.0", "auth=basic", *([setting] if "5014" in setting else []))
     with stage.refuses(2, f"setting {setting}", "would be published on 0.0.0.0 without TLS"):
         stage.deployed(scenario, *flags)
     stage.deployed(scenario, *flags, PLAIN)
+
+
+@pytest.mark.parametrize("scenario", ["scenario-4", "scenario-3b-mysql"])
+def test_what_is_behind_the_proxy_may_leave_it(stage: Stage, scenario: str) -> None:
+    stage.deployed(scenario, *INTERNAL, "bind=0.0.0.0", "auth=basic")
 
 
 def test_an_object_store_behind_the_proxy_may_leave_it(stage: Stage) -> None:

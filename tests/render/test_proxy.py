@@ -111,3 +111,26 @@ def test_no_server_is_published_beside_it() -> None:
             assert settings["proxy"] >= {"port"}
             for server in ("tracking", "ui", "artifacts"):
                 assert not settings.get(server)
+
+
+def test_clients_with_keys_reach_their_bucket_by_it_and_no_other(tmp_path: Path) -> None:
+    flags = (*CHOSEN["internal"], "object_store_port=8444")
+    for made in (bundle("scenario-4", *flags), processes("scenario-4", *flags)):
+        assert {s.name: set(s.ports) for s in made.services}["objects"] == set()
+        found = servers(understood(made, tmp_path))
+        (address,) = [address for address in found if address.endswith(":8444")]
+        text = json.dumps(found[address]["routes"])
+        assert '"path": ["/mlflow", "/mlflow/*"]' in text
+        assert '"header": {"Authorization": ["AWS4-HMAC-SHA256 *"]}' in text
+        assert "403" in text
+
+
+def test_the_database_browser_is_behind_it(tmp_path: Path) -> None:
+    for made in (
+        bundle("scenario-3b-mysql", *CHOSEN["internal"]),
+        processes("scenario-3b-mysql", *CHOSEN["internal"]),
+    ):
+        assert {s.name: set(s.ports) for s in made.services}["browser"] == set()
+        found = servers(understood(made, tmp_path))
+        (address,) = [address for address in found if address.endswith(":5085")]
+        assert "reverse_proxy" in json.dumps(found[address]["routes"])

@@ -34,7 +34,7 @@ def choose(
         services: Those of the scenario.
         published: Ports that the stack needs for its clients.
         running: The stack itself listens on those that it had.
-        proxied: Clients reach MLflow's servers through a proxy, and not at published ports.
+        proxied: Clients reach pages and MLflow's servers through a proxy, not at published ports.
 
     Raises:
         MachineError: None is free.
@@ -60,7 +60,7 @@ def choose(
 
 def _listeners(service: str, proxied: bool) -> tuple[str, ...]:
     kind = SERVICES[service]
-    return (service,) if kind.mlflow and proxied else kind.listeners
+    return (service,) if kind.page and proxied else kind.listeners
 
 
 def _is_free(port: int) -> bool:
