@@ -15,7 +15,7 @@ from stackctl.render import Bundle, Service
 _SIGNS = {
     "generate": "+", "create": "+", "write": "+", "build": "+", "pull": "+", "install": "+",
     "start": "+",
-    "open": "!", "need": "!", "change": "~", "recreate": "~", "restart": "~",
+    "open": "!", "need": "!", "change": "~", "recreate": "~", "restart": "~", "reload": "~",
     "remove": "-", "delete": "-",
 }  # fmt: skip
 
@@ -83,6 +83,7 @@ def plan(
     data: str = "",
     rekeyed: str = "",
     stale: Mapping[str, str] = MappingProxyType({}),
+    outdated: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """The steps from what is observed to what the bundle says.
 
@@ -96,6 +97,7 @@ def plan(
         data: The data folder, where it is still to be made.
         rekeyed: Why what MLflow encrypted is to be encrypted anew; "" where it is not.
         stale: As for `service_steps`.
+        outdated: Likewise.
     """
     steps = [_setting_step(key, *change) for key, change in (settings or {}).items()]
     steps += [Step("generate", "secret", name, "it has no file") for name in missing_secrets]
@@ -121,7 +123,7 @@ def plan(
     ]
     if rekeyed:
         steps.append(Step("change", "keys", "of webhooks and gateway", rekeyed))
-    steps += service_steps(bundle.services, observed, stale=stale)
+    steps += service_steps(bundle.services, observed, stale=stale, outdated=outdated)
     return Plan(tuple(steps))
 
 
@@ -185,6 +187,7 @@ def service_steps(
     only: Iterable[str] = (),
     *,
     stale: Mapping[str, str] = MappingProxyType({}),
+    outdated: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Step]:
     """The steps from the services that are observed to those that are wanted.
 
@@ -193,6 +196,7 @@ def service_steps(
         observed: What is there.
         only: The steps of these services alone; of all where it is empty.
         stale: Which run with what is no longer so, and why.
+        outdated: Which have to read their configuration anew, and why.
     """
     steps = []
     for service in services:
@@ -215,6 +219,8 @@ def service_steps(
             steps.append(Step("restart", "service", service.name, "it is unhealthy"))
         elif service.name in stale:
             steps.append(Step("restart", "service", service.name, stale[service.name]))
+        elif service.name in outdated:
+            steps.append(Step("reload", "service", service.name, outdated[service.name]))
     wanted = {service.name for service in services}
     steps += [
         Step("remove", "service", name, "no longer part of the stack")

@@ -25,6 +25,9 @@ class ServiceKind:
         page: What it publishes is for browsers: with HTTPS of the stack's own, behind the proxy.
         listeners: What asks for a port of its own where all services share one address: `NAME`
             itself and what belongs to it. Each has a second port, 10000 above it.
+        configuration: The file of the bundle that it reads anew while it runs, so that another one
+            is no other definition; "" where there is none.
+        reload_signal: At which it does.
         repeatable: There may be several of it, `NAME`, `NAME-2`, `NAME-3` and so on.
         repeats: The service of which this is one more; "" where it is none.
     """
@@ -40,6 +43,8 @@ class ServiceKind:
     mlflow: bool = False
     page: bool = False
     listeners: tuple[str, ...] = ()
+    configuration: str = ""
+    reload_signal: str = ""
     repeatable: bool = False
     repeats: str = ""
 
@@ -90,7 +95,7 @@ _TABLE = (
     ServiceKind(
         "proxy", "TLS proxy", 0, "port",
         ("artifacts_port", "object_store_port", "browser_port", "http_port"),
-        listeners=("proxy",),
+        listeners=("proxy",), configuration="proxy/Caddyfile", reload_signal="SIGUSR1",
     ),
 )  # fmt: skip
 SERVICES: Mapping[str, ServiceKind] = _Kinds((kind.name, kind) for kind in _TABLE)

@@ -186,6 +186,18 @@ def test_what_runs_with_something_old_is_started_anew() -> None:
     assert [str(step) for step in found.steps] == ["~ restart  service  tracking  (x)"]
 
 
+def test_what_reads_its_configuration_anew_is_told_and_runs_on() -> None:
+    wanted = bundle("scenario-5", "tls=internal", "public_url=https://ml.example.org")
+    observed = running(wanted)
+    files = files_of(wanted)
+    found = plan(wanted, observed, files=files, missing_secrets=[], outdated={"proxy": "x"})
+    assert [str(step) for step in found.steps] == ["~ reload   service  proxy  (x)"]
+    other = bundle("scenario-5", "tls=internal", "public_url=https://other.example.org")
+    digests = [{s.name: s.digest for s in made.services}["proxy"] for made in (wanted, other)]
+    assert digests[0] == digests[1]
+    assert wanted.files["proxy/Caddyfile"] != other.files["proxy/Caddyfile"]
+
+
 @pytest.mark.parametrize("health", ["", "starting", "healthy"])
 def test_a_service_that_is_starting_is_left_alone(health: str) -> None:
     wanted = bundle("scenario-5")

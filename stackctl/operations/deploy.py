@@ -8,7 +8,7 @@ from stackctl.client import environment as client
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError, WouldOpen
 from stackctl.observed import Observed
-from stackctl.operations import keys, sign_on
+from stackctl.operations import configuration, keys, sign_on
 from stackctl.operations.deploy_undone import Begun, undone_on_failure
 from stackctl.operations.held import Held, admit, held
 from stackctl.operations.preflight import (
@@ -22,7 +22,7 @@ from stackctl.plan import Plan, Step, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
 from stackctl.stack import Manifest, choices
-from stackctl.stack.bundle import write_bundle
+from stackctl.stack.bundle import bundle_files, write_bundle
 
 
 def look(deployment: Deployment) -> Prepared:
@@ -180,6 +180,7 @@ def _carry_out(
             door.save(manifest)
         steps = _one_after_the_other(wanted, steps, timeout, progress)
         runtime.apply(stack, bundle.services, steps, timeout=timeout, progress=progress)
+        configuration.note(stack, bundle_files(stack))
         if check:
             readiness.prove(deployment, progress, timeout)
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stackctl.operations import keys
+from stackctl.operations import configuration, keys
 from stackctl.operations.held import Held
 from stackctl.operations.prepare import Prepared
 from stackctl.operations.remove import take_back_data
@@ -69,8 +69,10 @@ def _undo(
         if before is not None:
             door.save(before)
         described = runtime.described(stack)
-        steps = service_steps(described, runtime.observe(stack))
+        outdated = configuration.outdated(stack, wanted.files)
+        steps = service_steps(described, runtime.observe(stack), outdated=outdated)
         runtime.apply(stack, described, steps, timeout=None, progress=progress)
+        configuration.note(stack, wanted.files)
         return
     progress("taking away what was started")
     fresh = frozenset(wanted.bundle.volumes) - wanted.observed.volumes

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stackctl.deployment import Deployment
 from stackctl.observed import Observed
+from stackctl.operations import configuration
 from stackctl.operations.preflight import (
     refuse_another_scenario,
     refuse_another_store,
@@ -79,8 +80,13 @@ def prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
             data=str(data) if data is not None and not data.exists() else "",
             rekeyed=_strangers_keys(deployment, manifest, observed, missing),
             stale=_stale(deployment, observed),
+            outdated=configuration.outdated(stack, _texts(bundle)),
         ),
     )
+
+
+def _texts(bundle: Bundle) -> dict[str, str]:
+    return {name: text for name, (text, _) in bundle.files.items()}
 
 
 def is_given(deployment: Deployment, name: str) -> bool:

@@ -41,7 +41,9 @@ class ProcessRendering(Rendering):
         for service, text in rendered:
             self.files[f"processes/{service.name}.toml"] = (text, 0o644)
         services = [service for service, _ in rendered]
-        conf = self.text("supervisord.conf.j2", services=services)
+        # One more of a kind is nothing new for the others, whose place supervisord is told of.
+        placed = sorted(services, key=lambda service: bool(SERVICES[service.name].repeats))
+        conf = self.text("supervisord.conf.j2", services=placed)
         self.files["supervisord.conf"] = (conf, 0o644)
         self.files[".env"] = self.env_file()
         return Bundle(

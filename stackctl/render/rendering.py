@@ -302,7 +302,7 @@ class Rendering(ABC):
                 secret=self.use_secret,
                 volume=self.use_volume,
                 script=self.use_script,
-                file=self.use_file,
+                configuration=self.use_configuration,
                 image=self.use_image,
                 port=self.use_port,
                 dependencies=self.dependencies,
@@ -335,6 +335,12 @@ class Rendering(ABC):
         text = self.text(f"{made_of}.j2", name=self.service) if plain is None else plain
         self.files[name] = (text, mode)
         self.scripts[name.rpartition("/")[2]] = text
+        return f"./{name}"
+
+    def use_configuration(self) -> str:
+        """The path of the file that the service reads anew while it runs: no part of what it is."""
+        name = SERVICES[self.service].configuration
+        self.files[name] = (self.text(f"{name}.j2", name=self.service), 0o644)
         return f"./{name}"
 
     def use_port(self, setting: str) -> int:

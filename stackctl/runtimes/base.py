@@ -131,6 +131,8 @@ class Runtime(Protocol):
     ) -> None:
         """Carry out what a plan says of the services, and wait until they are settled.
 
+        What is to be read anew is, once they are.
+
         Args:
             stack: Whose files are in its folder.
             services: Those that are waited for.

@@ -125,6 +125,23 @@ class Replicas:
         assert changed - {"bucket"} == {"tracking", "tracking-2"}
         assert {run: clients.kept(run) for run in clients.logged} == clients.logged
 
+    def test_one_more_is_led_to_without_another_proxy(
+        self, deployed: Deployed, machine: Machine
+    ) -> None:
+        clients, before = self.clients(deployed), machine.lives(deployed.stack)
+        with clients.all_at_work():
+            told = deployed.deploy("--set", "server.env.CHANGED=yes", "--set", "replicas=3")
+            assert "reload proxy: its configuration changed" in told
+            counted = dict(clients.logged)
+            until(lambda: all(clients.logged[run] > count for run, count in counted.items()),
+                  seconds=60, what="every client logs on")  # fmt: skip
+        assert clients.lost == []
+        after = machine.lives(deployed.stack)
+        assert set(after) - set(before) == {"tracking-3"}
+        assert after["proxy"] == before["proxy"]
+        told = deployed.user.ok("logs", "tracking-3", "--stack", deployed.name, "--tail", "1000")
+        assert "runs/log-metric" in told
+
     def test_one_that_is_killed_is_missed_by_nobody_who_asks_again(
         self, deployed: Deployed, machine: Machine
     ) -> None:

@@ -137,6 +137,8 @@ class FakeRuntime:
         there = self._there(stack)
         for step in steps:
             self.machine.happens(f"{step.action} {step.name}")
+            if step.action == "reload":
+                continue
             there.pop(step.name, None)
             if step.action != "remove":
                 there[step.name] = self._started(stack, step.name)

@@ -7,6 +7,7 @@ import pytest
 
 from stackctl.archive import Archive
 from stackctl.certificates import chain_problem, key_problem
+from stackctl.errors import MachineError
 from stackctl.operations.doctor import examine
 from stackctl.operations.restore import destination
 from stackctl.operations.rotate import rotate
@@ -72,6 +73,28 @@ def test_what_is_behind_the_proxy_may_leave_it(stage: Stage, scenario: str) -> N
 def test_an_object_store_behind_the_proxy_may_leave_it(stage: Stage) -> None:
     direct = ("transfers=direct", "object_store_port=5014")
     stage.deployed("scenario-5", *INTERNAL, "bind=0.0.0.0", "auth=basic", *direct)
+
+
+def test_a_proxy_whose_configuration_alone_changed_reads_it_anew(stage: Stage) -> None:
+    stage.deployed("scenario-5", *INTERNAL, "replicas=2")
+    stage.deploy("scenario-5", *INTERNAL, "replicas=3")
+    done = stage.machine.done
+    assert done.index("create tracking-3") < done.index("reload proxy")
+    assert "recreate proxy" not in done
+    assert "reload proxy: its configuration changed" in stage.told
+    stage.begin()
+    assert not stage.deploy("scenario-5", *INTERNAL, "replicas=3")
+    assert "reload proxy" not in stage.machine.story
+
+
+def test_one_that_read_what_is_taken_back_reads_what_was_before(stage: Stage) -> None:
+    stage.deployed("scenario-5", *INTERNAL, "replicas=2")
+    stage.machine.fails("prove", MachineError("no"))
+    with pytest.raises(MachineError, match="no"):
+        stage.deploy("scenario-5", *INTERNAL, "replicas=3")
+    assert stage.machine.done.count("reload proxy") == 2
+    stage.begin()
+    assert not stage.deploy("scenario-5", *INTERNAL, "replicas=2")
 
 
 def test_an_authority_is_made_with_the_stack(stage: Stage) -> None:

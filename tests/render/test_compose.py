@@ -599,4 +599,5 @@ def test_what_is_said_of_a_server_is_said_of_each_that_repeats_it() -> None:
     assert "tracking" not in found["tracking"]["depends_on"]
     # The first one migrates the database.
     assert found["tracking-3"]["depends_on"]["tracking"] == {"condition": "service_healthy"}
-    assert set(found["proxy"]["depends_on"]) == {"tracking", "tracking-2", "tracking-3"}
+    # One more is another configuration of the proxy, and no other proxy.
+    assert set(found["proxy"]["depends_on"]) == {"tracking"}

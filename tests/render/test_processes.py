@@ -414,3 +414,12 @@ def test_only_what_is_published_listens_beyond_loopback(name: str) -> None:
 def test_a_port_that_clients_need_cannot_be_taken_away(name: str, setting: str) -> None:
     with pytest.raises(UserError, match=f"publishes {setting}, which is not set"):
         processes(name, f"{setting}=")
+
+
+def test_one_more_server_changes_nothing_of_what_runs() -> None:
+    tls = ("tls=internal", "public_url=https://ml.example.org")
+    two, three = (
+        processes("scenario-5", *tls, f"replicas={number}").files["supervisord.conf"][0]
+        for number in (2, 3)
+    )
+    assert three.startswith(two.rstrip())

@@ -95,6 +95,11 @@ class Compose:
             "--no-build", "--pull", "never", *services,
         )  # fmt: skip
 
+    def signal(self, stack: Stack, service: str, name: str) -> list[str]:
+        """Send one to what runs, by its own means: whom the engine signals it takes for stopped."""
+        number = f"-{name.removeprefix('SIG')}"
+        return self.arguments(stack, "exec", "--no-TTY", service, "kill", number, "1")
+
     def restart(self, stack: Stack, services: Sequence[str]) -> list[str]:
         """Restart some services."""
         return self.arguments(stack, "restart", "--no-deps", *services)

@@ -36,6 +36,7 @@ from stackctl.runtimes.docker.compose import Compose
 from stackctl.runtimes.docker.locality import refuse_remote, refuse_ssh
 from stackctl.scenario import Scenario
 from stackctl.secrets import redact
+from stackctl.services import SERVICES
 from stackctl.settings import Effective, Settings
 from stackctl.stack import Stack, write_files
 
@@ -299,8 +300,10 @@ class Docker:
         command = self.compose.up(
             stack, () if whole else names, wait=timeout is not None, orphans=bool(doing["remove"])
         )
+        reloaded = [step.name for step in steps if step.action == "reload"]
         if timeout is None:
             self._run(command)
+            self._reload(stack, reloaded)
             return
         begin, patience = time.monotonic(), Patience(timeout)
         told: dict[str, str] = {}
@@ -319,6 +322,11 @@ class Docker:
         failed = observed.unsettled(names)
         if code or failed:
             raise self._failure(stack, observed.services, failed, output)
+        self._reload(stack, reloaded)
+
+    def _reload(self, stack: Stack, names: Sequence[str]) -> None:
+        for name in names:
+            self._must(self.compose.signal(stack, name, SERVICES[name].reload_signal), stack)
 
     @_told
     def remove(self, stack: Stack, *, lost: frozenset[str] = frozenset()) -> None:

@@ -8,14 +8,17 @@ import errno
 import os
 import pwd
 import shutil
+import signal
 import site
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from stackctl.errors import MachineError, NotReady
 from stackctl.fitness import Finding
@@ -182,6 +185,17 @@ class Embedded:
         self._carry_out(stack, steps, waited_for)
         if timeout is not None:
             self._wait(stack, waited_for, started, timeout, progress)
+        self._reload(stack, [step.name for step in steps if step.action == "reload"])
+
+    def _reload(self, stack: Stack, names: Sequence[str]) -> None:
+        """Tell those that run, and no other process that has one's number by now."""
+        notes = descriptions.notes(stack)
+        guards = self._supervision(stack).processes() if names else {}
+        for name in names:
+            with suppress(psutil.NoSuchProcess, KeyError):
+                process = psutil.Process(notes[name]["pid"])
+                if process.ppid() == guards[name]["pid"]:
+                    process.send_signal(signal.Signals[SERVICES[name].reload_signal])
 
     def _wait(
         self,
@@ -339,7 +353,7 @@ class Embedded:
     def _carry_out(self, stack: Stack, steps: Sequence[Step], names: Sequence[str]) -> None:
         """Do what the steps say, by the files that are there now."""
         wanted = descriptions.descriptions(stack)
-        touched = {step.name for step in steps}
+        touched = {step.name for step in steps if step.action != "reload"}
         supervision = self._supervision(stack)
         runs = supervision.keeper() is not None
         if runs and touched and touched.issuperset(wanted):
