@@ -248,6 +248,8 @@ class TestDocker(Keys):
         "test_rotated_keys_open_and_the_old_ones_do_not",
         "test_another_stack_of_the_home_reads_what_it_is_given",
         "test_another_home_needs_the_keys_and_is_told",
+        "test_every_worker_reads_what_one_has_encrypted",
+        "test_a_restart_changes_nothing",
     )
     scenario = "scenario-5"
     other = "scenario-3b-mysql"

@@ -95,6 +95,8 @@ def test_clients_write_to_their_bucket_by_https(person: User, name: str) -> None
     assert store.status("/mlflow-other/", Authorization=wrong) == 403
 
 
+# tests/render/test_proxy.py shows what Caddy is told.
+@pytest.mark.matrix
 def test_the_database_browser_is_asked_by_https(
     person: User, name: str, machine: EmbeddedMachine
 ) -> None:

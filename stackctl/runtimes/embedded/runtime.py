@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from stackctl.errors import MachineError, NotReady
 from stackctl.fitness import Finding
 from stackctl.machine import folder_bytes, listen_failure, listener
@@ -189,6 +187,8 @@ class Embedded:
 
     def _reload(self, stack: Stack, names: Sequence[str]) -> None:
         """Tell those that run, and no other process that has one's number by now."""
+        import psutil
+
         notes = descriptions.notes(stack)
         guards = self._supervision(stack).processes() if names else {}
         for name in names:
