@@ -28,7 +28,7 @@ from stackctl.stack import Home, Stack
 _MARK = "drill"
 # A rehearsal is for nobody else.
 _HERE = ("bind=127.0.0.1", "public_hosts=", "object_store_endpoint=", "public_url=", "tls=off",
-         "http_port=", "trusted_proxies=")  # fmt: skip
+         "http_port=", "trusted_proxies=", "replicas=1")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,9 @@ def _scratch(
     # Nor for what its servers are told in MLflow's words, which may need a secret of theirs.
     told = settings.flat({k: about["settings"].get(k, {}) for k in ("server", "extra")})
     here = [*_HERE, *(f"{key}=" for key in told)]
+    if about["settings"].get("auth") == "oidc":
+        # Nobody is to log in at a provider that knows nothing of it.
+        here.append("auth=basic")
     kept = kept_settings(archive, here, as_it_was=as_it_was)
     found = scenarios.load(str(about["scenario"]), home.scenarios)
     stack = home.stack(f"{str(about['stack'])[:20]}-drill")

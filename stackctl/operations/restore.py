@@ -60,8 +60,13 @@ class Options:
 
 def places(archive: Archive, flags: Sequence[str] = ()) -> dict[str, str]:
     """The settings in an archive that say where things are and what is run, and no flag says."""
-    kept, given = archive.manifest["settings"], {flag.partition("=")[0].strip() for flag in flags}
+    kept, given = archive.manifest["settings"], settings.pairs(flags)
     found = settings.flat({key: kept[key] for key in _ASKED if kept.get(key)})
+    if given.get("auth", kept.get("auth")) == "oidc":
+        # Who knows the people of a stack, and lets them in.
+        usual = settings.flat({"oidc": settings.Settings().oidc.model_dump(mode="json")})
+        told = settings.flat({"oidc": kept.get("oidc", {})})
+        found |= {key: value for key, value in told.items() if value != usual.get(key)}
     return {key: settings.shown(value) for key, value in found.items() if key not in given}
 
 

@@ -56,6 +56,12 @@ def test_the_scratch_stack_is_for_this_machine_alone(stage: Stage) -> None:
     assert not ports & {x.settings.port, x.settings.artifacts_port}
 
 
+def test_of_several_servers_one_is_enough_for_it(stage: Stage) -> None:
+    x = stage.deployed("scenario-5", "name=x", "public_url=https://ml.example.org", "tls=internal",
+                       "replicas=2", runs=1)  # fmt: skip
+    assert rehearse(stage, stage.archived(x)).members == 1
+
+
 def test_what_servers_are_told_in_their_own_words_is_left_out(stage: Stage) -> None:
     """A secret that they need is not in every home that has the archive."""
     stage.home.stack("x").secrets.take("hf_token", "hf-0123456789")

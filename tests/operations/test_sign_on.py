@@ -8,11 +8,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from stackctl.archive import Archive
 from stackctl.errors import BadSecret, BadSetting, WouldOpen
 from stackctl.operations import accounts, doctor
+from stackctl.operations.drill import drill
+from stackctl.operations.restore import destination
 from stackctl.operations.sign_on import problem
 from stackctl.render import ComposeRendering
-from tests.operations.stage import Stage
+from tests.operations.stage import METER, Stage
 
 WHOLE = {"authorization_endpoint": "x", "token_endpoint": "x", "jwks_uri": "x"}
 
@@ -126,3 +129,30 @@ def test_what_people_may_do_does_not_go_along_unnoticed(with_secret: Stage) -> N
     (told,) = accounts.outlook(found, target)
     assert "what people may do at stack 'scenario-5' stays behind: auth=oidc" in told
     assert accounts.moving(found, target) is None
+
+
+def test_who_is_let_in_is_nothing_that_an_archive_says_unasked(with_secret: Stage) -> None:
+    with answering(*GOOD) as issuer:
+        path = with_secret.archived(with_secret.deployed("scenario-5", *flags(issuer)))
+    with Archive(path) as found:
+        listed = f"oidc.issuer={issuer}, oidc.client_id=x, oidc.groups=ml;"
+        with with_secret.refuses(2, listed, "--as-it-was"):
+            destination(found, with_secret.home, "y", ())
+        said = ["oidc.issuer=http://127.0.0.1:9", "oidc.client_id=z", "oidc.groups=mine"]
+        chosen = destination(found, with_secret.home, "y", said).settings
+        assert (chosen.oidc.issuer, chosen.oidc.groups) == ("http://127.0.0.1:9", ("mine",))
+        assert destination(found, with_secret.home, "y", ["auth=basic"]).settings.auth == "basic"
+        taken = destination(found, with_secret.home, "y", (), as_it_was=True).settings
+        assert taken.oidc.issuer == issuer
+
+
+def test_a_drill_needs_no_provider(with_secret: Stage) -> None:
+    with answering(*GOOD) as issuer:
+        stack = with_secret.deployed("scenario-5", *flags(issuer), runs=2)
+        path = with_secret.archived(stack)
+    stack.secrets.forget("oidc_client_secret")
+    with Archive(path) as found:
+        told = drill(
+            found, with_secret.home, "auto", timeout=1, meter=METER, progress=with_secret.progress
+        )
+    assert told.counts["runs"] == 2
