@@ -1,5 +1,6 @@
 """The OpenID provider of a stack with single sign-on, looked at before anybody relies on it."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -24,10 +25,10 @@ def problem(settings: Settings) -> str:
             found = json.loads(answer.read(_BYTES))
     except urllib.error.HTTPError as error:
         return f"{address} answers {error.code}, and no discovery document"
-    except (OSError, urllib.error.URLError) as error:
+    except OSError as error:
         return f"{address} does not answer: {getattr(error, 'reason', error)}"
-    except ValueError:
-        return f"{address} answers something else than a discovery document"
+    except (ValueError, http.client.HTTPException):
+        found = None
     if not isinstance(found, Mapping):
         return f"{address} answers something else than a discovery document"
     if (said := found.get("issuer")) != issuer:
@@ -46,15 +47,11 @@ def refuse_unusable(deployment: Deployment, before: Manifest | None, progress: P
     settings = deployment.settings
     if settings.auth != "oidc" or not (why := problem(settings)):
         return
-    known = before is not None and before.deployed_at and _same(before, settings)
-    if not known:
+    relied_on = before.settings.get("oidc", {}) if before and before.deployed_at else {}
+    if relied_on.get("issuer") != settings.oidc.issuer:
         raise BadSetting(
             "oidc.issuer", settings.oidc.issuer,
             deployment.effective.sources.get("oidc.issuer", "default"),
             f"{why}; is the address right, and does it answer this machine?",
         )  # fmt: skip
     progress(f"nobody can log in anew at {settings.oidc.issuer}: {why}")
-
-
-def _same(before: Manifest, settings: Settings) -> bool:
-    return bool(before.settings.get("oidc", {}).get("issuer") == settings.oidc.issuer)

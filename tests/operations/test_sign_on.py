@@ -1,6 +1,7 @@
 """An OpenID provider is looked at before anybody relies on it."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,21 @@ def test_what_is_no_provider_is_refused_before_anything_is_made(
     assert str(refused.value).startswith(f"setting oidc.issuer='{issuer}' (from --set): ")
     assert why in str(refused.value)
     assert with_secret.now() == before
+
+
+def test_what_speaks_no_http_is_no_provider(with_secret: Stage) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        issuer = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(BadSetting, match="something else than a discovery document"):
+            with_secret.deploy("scenario-5", *flags(issuer))
 
 
 def test_a_provider_that_is_down_stops_only_who_does_not_know_it(with_secret: Stage) -> None:
