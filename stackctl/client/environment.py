@@ -118,7 +118,7 @@ def client_environment(
         values["AWS_PROFILE"] = "default"
         # boto3 prefers these to the file.
         unset = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-        if settings.tls == "internal" and deployment.addresses.proxies_objects:
+        if _needs_bundle(scenario, settings):
             values["AWS_CA_BUNDLE"] = str(secrets.path / CA_BUNDLE)
     elif deployment.addresses.transfers is not None:
         # The server says that it signs addresses; a client uses them from 500 MiB on, if not told.
@@ -127,7 +127,7 @@ def client_environment(
         # A server for artifacts alone does not say what it can (3.17.2), and a shell may have been
         # told otherwise before.
         values |= dict.fromkeys(_SHORT_CUTS, "true")
-        if settings.tls == "internal":
+        if _needs_bundle(scenario, settings):
             # MLflow gives the next variable to its own calls alone, not to those of short cuts.
             values["REQUESTS_CA_BUNDLE"] = str(secrets.path / CA_BUNDLE)
     elif scenario.artifacts == "s3":
@@ -154,6 +154,12 @@ def _past_proxies(base: Mapping[str, str], urls: Iterable[str]) -> dict[str, str
     return dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(dict.fromkeys(spared)))
 
 
+def _needs_bundle(scenario: Scenario, settings: Settings) -> bool:
+    """Clients ask more than MLflow's servers by HTTPS, and nobody vouches for it but the stack."""
+    more = settings.transfers == "direct" or Addresses(scenario, settings).proxies_objects
+    return settings.tls == "internal" and more
+
+
 def with_all_others(certificate: str) -> str:
     """A certificate of an authority, after those that `requests` knows where it is told nothing."""
     import certifi
@@ -167,8 +173,7 @@ def write_files(scenario: Scenario, settings: Settings, secrets: SecretFolder) -
     So `stackctl env` names a file instead of printing a secret. One that tells clients of the
     stack's own authority knows all others too.
     """
-    proxied = settings.transfers == "direct" or Addresses(scenario, settings).proxies_objects
-    if settings.tls == "internal" and proxied:
+    if _needs_bundle(scenario, settings):
         secrets.write(CA_BUNDLE, with_all_others(secrets.read("ca_certificate").reveal()))
     if not scenario.writes_to_bucket:
         return

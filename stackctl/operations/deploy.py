@@ -22,7 +22,7 @@ from stackctl.plan import Plan, Step, service_steps
 from stackctl.progress import Progress
 from stackctl.proof import readiness
 from stackctl.stack import Manifest, choices
-from stackctl.stack.bundle import bundle_files, write_bundle
+from stackctl.stack.bundle import write_bundle
 
 
 def look(deployment: Deployment) -> Prepared:
@@ -180,7 +180,7 @@ def _carry_out(
             door.save(manifest)
         steps = _one_after_the_other(wanted, steps, timeout, progress)
         runtime.apply(stack, bundle.services, steps, timeout=timeout, progress=progress)
-        configuration.note(stack, bundle_files(stack))
+        configuration.note(stack, bundle.texts)
         if check:
             readiness.prove(deployment, progress, timeout)
 

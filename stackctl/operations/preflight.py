@@ -294,11 +294,11 @@ def refuse_plain_http(scenario: Scenario, effective: Effective) -> None:
             "--set public_url=https://HOST --set tls=acme, internal, files or elsewhere, or --set "
             "plain_http=yes-on-a-trusted-network",
         )  # fmt: skip
-    for setting in ("object_store_port", "browser_port"):
-        hidden = {
-            "object_store_port": Addresses(scenario, settings).proxies_objects,
-            "browser_port": settings.ends_tls,
-        }[setting]
+    behind_proxy = {
+        "object_store_port": Addresses(scenario, settings).proxies_objects,
+        "browser_port": settings.ends_tls,
+    }
+    for setting, hidden in behind_proxy.items():
         if (port := getattr(settings, setting)) is not None and not hidden:
             raise BadSetting(
                 setting, port, effective.sources.get(setting, "default"),

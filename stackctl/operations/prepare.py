@@ -80,13 +80,9 @@ def prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
             data=str(data) if data is not None and not data.exists() else "",
             rekeyed=_strangers_keys(deployment, manifest, observed, missing),
             stale=_stale(deployment, observed),
-            outdated=configuration.outdated(stack, _texts(bundle)),
+            outdated=configuration.outdated(stack, bundle.texts),
         ),
     )
-
-
-def _texts(bundle: Bundle) -> dict[str, str]:
-    return {name: text for name, (text, _) in bundle.files.items()}
 
 
 def is_given(deployment: Deployment, name: str) -> bool:

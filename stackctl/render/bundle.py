@@ -64,6 +64,11 @@ class Bundle:
     programs: tuple[Program, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The files without their modes, as `bundle_files` reads those that are there."""
+        return {name: text for name, (text, _) in self.files.items()}
+
 
 def project_name(stack: str) -> str:
     """The name of the stack `stack` among what other programs of the machine show."""

@@ -39,12 +39,12 @@ if "basic-auth" in sys.argv:
 
     runpy.run_path(str(Path(__file__).with_name("mlflow_login.py")))["quicken"](mlflow.server.auth)
 
-SIGN_ON = "mlflow_oidc"
 if signs_on := "oidc-auth" in sys.argv:
     # Its workers look for it by that name.
     sys.path.insert(0, str(Path(__file__).parent))
-    sign_on = __import__(SIGN_ON)
-    mlflow.server._find_app = lambda _: f"{SIGN_ON}:app"
+    import mlflow_oidc
+
+    mlflow.server._find_app = lambda _: "mlflow_oidc:app"
 
 # MLflow reads them while it is imported (3.17.2), which is before its options set them here.
 IMPORTED_WITH = {
@@ -102,7 +102,7 @@ def prepare():
             writing, command, os.environ | extra_env
         )
         if signs_on:
-            sign_on.make_ready()
+            mlflow_oidc.make_ready()
         cli(prog_name="mlflow")
     os.close(writing)
     with os.fdopen(reading) as pipe:

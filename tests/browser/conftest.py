@@ -19,7 +19,6 @@ from tests.browser import chromium
 from tests.browser.window import MILLISECONDS, SIZE, Window
 from tests.contract.driving import COMMAND, Deployed, User, words
 from tests.contract.https import behind_tls
-from tests.contract.machine import Machine
 
 # Below the checkout, where CI finds them; git ignores it.
 SCREENSHOTS = Path("test-output") / "screenshots"
@@ -59,14 +58,6 @@ class Shown:
         )  # fmt: skip
         answer.raise_for_status()
         return dict(answer.json())
-
-
-@pytest.fixture(scope="class")
-def machine(request: pytest.FixtureRequest) -> Machine:
-    """The machine of the runtime that the class names."""
-    machine = request.getfixturevalue(f"{request.cls.runtime}_machine")
-    assert isinstance(machine, Machine)
-    return machine
 
 
 @pytest.fixture(scope="class")

@@ -1,6 +1,6 @@
 """Fixtures of every test that deploys: `user`, `person`, `deployed`, names, and the machines.
 
-Loaded by tests/conftest.py. A folder with such tests has a fixture `machine`, one of the machines.
+Loaded by tests/conftest.py. A folder whose classes name no runtime has a `machine` of its own.
 """
 
 import os
@@ -36,6 +36,14 @@ def embedded_machine() -> EmbeddedMachine:
         pytest.skip("the embedded runtime needs Linux")
     machine = EmbeddedMachine()
     machine.reap()
+    return machine
+
+
+@pytest.fixture(scope="class")
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """The machine of the runtime that the class names."""
+    machine = request.getfixturevalue(f"{request.cls.runtime}_machine")
+    assert isinstance(machine, Machine)
     return machine
 
 

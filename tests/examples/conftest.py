@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.contract.conftest import machine as machine
 from tests.engine.cache import cache_folder
 
 OLD_MLFLOW = "2.22.2"

@@ -52,14 +52,6 @@ class SignOn:
 
 
 @pytest.fixture(scope="class")
-def machine(request: pytest.FixtureRequest) -> Machine:
-    """The machine of the runtime that the class names."""
-    machine = request.getfixturevalue(f"{request.cls.runtime}_machine")
-    assert isinstance(machine, Machine)
-    return machine
-
-
-@pytest.fixture(scope="class")
 def signing_on(
     request: pytest.FixtureRequest, machine: Machine, user: User, stack_name: Callable[[], str]
 ) -> Iterator[SignOn]:
