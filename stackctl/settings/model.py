@@ -324,7 +324,7 @@ class Settings(BaseModel):
                 "anybody; --set plain_http=yes-on-a-trusted-network where nobody is"
             )
         if self.job_execution:
-            raise ValueError("job_execution is for auth=none and basic: with auth=oidc nobody "
+            raise ValueError("job_execution=true is for auth=none and basic: with auth=oidc nobody "
                              "tried it")  # fmt: skip
         return self
 

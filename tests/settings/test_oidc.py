@@ -101,7 +101,9 @@ def test_a_group_of_a_list_may_not_hold_what_separates_groups() -> None:
 
 
 def test_jobs_are_for_logins_that_were_tried_with_them() -> None:
-    assert "job_execution is for auth=none and basic" in refusal("job_execution=true")
+    told = refusal("job_execution=true")
+    assert told.startswith("setting job_execution='true' (from --set): ")
+    assert "job_execution=true is for auth=none and basic" in told
 
 
 @pytest.mark.parametrize(
