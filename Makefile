@@ -7,6 +7,9 @@ BIN    := $(VENV)/bin
 SCENARIO ?= scenario-3b
 # Where a machine forbids it, every command compiles all that it imports, MLflow for ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
+# What mypy knows of a file holds for another checkout that has the same, and takes half a minute.
+CACHE := $(or $(STACKCTL_TEST_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stackctl-tests)
+export MYPY_CACHE_DIR ?= $(CACHE)/mypy
 
 .PHONY: help deploy test audit test-unit test-docker test-embedded test-live test-bench test-next test-matrix lint format lock build clean
 
@@ -26,14 +29,17 @@ help:
 	@echo "make lock       resolve the server image's lock files anew"
 	@echo "make build      wheel and sdist in dist/"
 
-$(BIN)/stackctl: pyproject.toml
+$(VENV)/.made: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stackctl needs Python 3.11 or newer")'
 	$(PYTHON) -m venv --clear $(VENV) || { test "$$(id -u)" = 0 \
 		&& apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	@touch $@
+
+$(BIN)/stackctl: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(BIN)/stackctl
+$(VENV)/.dev: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
 	@touch $@

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
+from typer.main import get_command
 
 from stackctl.render import Component
 from stackctl.runtimes.embedded import components
@@ -52,12 +54,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home(folder)
 
 
+@pytest.fixture(scope="session")
+def program() -> Any:
+    """The commands as typer makes them of functions, which takes as long as most of them run."""
+    from stackctl.cli import app
+
+    return get_command(app)
+
+
 @pytest.fixture
 def stackctl(
-    home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    home: Home,
+    program: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> Iterator[Call]:
     """Call stackctl's `main` with words, as its console script does."""
     from stackctl.cli import main
+
+    monkeypatch.setattr("stackctl.cli.app", program)
 
     before = signal.getsignal(signal.SIGTERM)
 

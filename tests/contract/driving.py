@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from stackctl import scenarios
 from stackctl.pace import Patience
 from stackctl.stack import Home, Stack
-from tests.contract.clients import Client, nursery
+from tests.contract import nursery
 
 T = TypeVar("T")
 CLIENT = Path(__file__).with_name("client.py")
@@ -69,6 +69,9 @@ class User:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
+        if not self.prefix:
+            return nursery.run(words, self.environment, self.home, timeout=600)
+        # Another user, or a process elsewhere, which cannot be a fork of one that is here.
         return subprocess.run(
             [*self.prefix, *COMMAND, *words],
             env=self.environment, cwd=self.home, text=True, check=False,
@@ -89,32 +92,34 @@ class User:
 
     def start_client(
         self, what: str, stack: str, state: Path | None = None, program: Path = CLIENT
-    ) -> "Client | subprocess.Popen[str]":
+    ) -> nursery.Client | subprocess.Popen[str]:
         """Start it and do not wait."""
         folder = self.home / "client"
         folder.mkdir(exist_ok=True)
         words = [str(program), what, str(state or self.state(stack))]
-        stackctl = shlex.join([*self.prefix, *COMMAND])
-        # By way of a shell, as a user has it.
-        evaluated = f'eval "$({stackctl} env {stack})"; exec "$@"'
         environment = {**self.environment, "CLIENT_TMP": str(folder),
                        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
                        "MLFLOW_DISABLE_TELEMETRY": "true"}  # fmt: skip
+        # By way of a shell, as a user has it.
         if self.prefix:
-            # Another user, who cannot be a fork of this one.
+            stackctl = shlex.join([*self.prefix, *COMMAND])
+            evaluated = f'eval "$({stackctl} env {stack})"; exec "$@"'
             return subprocess.Popen(
                 ["bash", "-euc", evaluated, "bash", *self.prefix, sys.executable, *words],
                 env=environment, cwd=folder, text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
         done = subprocess.run(
-            ["bash", "-euc", evaluated, "bash", "env", "-0"],
+            ["bash", "-euc", 'eval "$1"; exec env -0', "bash", self.ok("env", stack)],
             env=environment, cwd=folder, text=True, capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         found = dict(pair.split("=", 1) for pair in done.stdout.split("\0") if pair)
         output = folder / f"{what}-{secrets.token_hex(4)}.txt"
-        return nursery().start(words, found, folder, output)
+        with output.open("w") as file:
+            handle = file.fileno()
+            child = nursery.nursery("clients").start(words, found, folder, handle, handle)
+        return nursery.Client(child, output)
 
     def state(self, stack: str) -> Path:
         """Where the client keeps what it did."""

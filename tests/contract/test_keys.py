@@ -209,7 +209,7 @@ def listener() -> Iterator[tuple[int, list[tuple[dict[str, str], str]]]]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.005,))
         thread.start()
         try:
             yield server.server_port, calls
@@ -242,14 +242,8 @@ class TestEmbedded(Keys):
         assert deployed.state() == "running"
 
 
+@pytest.mark.matrix
 class TestDocker(Keys):
     runtime = "docker"
-    rarely = (
-        "test_rotated_keys_open_and_the_old_ones_do_not",
-        "test_another_stack_of_the_home_reads_what_it_is_given",
-        "test_another_home_needs_the_keys_and_is_told",
-        "test_every_worker_reads_what_one_has_encrypted",
-        "test_a_restart_changes_nothing",
-    )
     scenario = "scenario-5"
     other = "scenario-3b-mysql"

@@ -3,7 +3,7 @@
 import itertools
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import typer
@@ -40,12 +40,13 @@ def commands() -> dict[str, Command]:
     }
 
 
-def parse(words: list[str]) -> None:
+@pytest.fixture(scope="module")
+def parse() -> Callable[[list[str]], None]:
     """Parse a command line as the program would; every command does nothing."""
     program = get_command(app)
     for _, command in every_command(program):
         command.callback = lambda **_values: None
-    program.main(words, prog_name="stackctl", standalone_mode=False)
+    return lambda words: program.main(words, prog_name="stackctl", standalone_mode=False)
 
 
 def lines_with_commands() -> list[tuple[str, str]]:
@@ -90,7 +91,9 @@ def test_there_are_command_lines_to_check() -> None:
 
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(lines_with_commands())))
-def test_every_documented_command_line_parses(page: str, line: str) -> None:
+def test_every_documented_command_line_parses(
+    parse: Callable[[list[str]], None], page: str, line: str
+) -> None:
     words = shlex.split(re.sub(r"\[\w+\]", "x", line), comments=True)
     # What the shell does with the output is not the command's.
     words = list(itertools.takewhile(lambda word: word not in (">", "|", "&&"), words))
@@ -129,6 +132,8 @@ def test_every_command_named_in_a_sentence_exists_with_its_options() -> None:
 
 
 @pytest.mark.parametrize("wrong", [["shwo"], ["deploy", "x", "--no-such"], ["restore"]])
-def test_a_wrong_command_line_would_be_found(wrong: list[str]) -> None:
+def test_a_wrong_command_line_would_be_found(
+    parse: Callable[[list[str]], None], wrong: list[str]
+) -> None:
     with pytest.raises(typer.TyperException):
         parse(wrong)

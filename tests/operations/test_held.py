@@ -5,15 +5,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 import stackctl as package
-from stackctl.cli import app
 from stackctl.errors import Busy
 from stackctl.operations.held import admit, held, visited
 from tests.conftest import Answer, Call
@@ -190,18 +187,6 @@ MEANING = {
 }
 
 
-@pytest.fixture
-def stackctl(stackctl: Call, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The command line, whose commands typer makes once and not for every call."""
-    monkeypatch.setattr("stackctl.cli.app", commands())
-    return stackctl
-
-
-@cache
-def commands() -> Any:
-    return get_command(app)
-
-
 # How the states differ that an interrupted operation leaves.
 HALF = {
     "restoring": "the data of stack 'x' is half restored; run the same stackctl restore again",
@@ -313,9 +298,9 @@ def test_what_the_door_says(
     assert found == EXPECTED[state]
 
 
-def test_every_command_is_in_the_table() -> None:
+def test_every_command_is_in_the_table(program: Any) -> None:
     there = set()
-    for name, command in commands().commands.items():
+    for name, command in program.commands.items():
         below = getattr(command, "commands", {"": command})
         there |= {f"{name} {inner}".strip() for inner in below}
     told = {" ".join(part for part in name.split() if part != "x" and part[:2] != "--")

@@ -37,7 +37,7 @@ def answering(status: int, text: str) -> Iterator[str]:
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         me = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
         try:
             yield me
         finally:

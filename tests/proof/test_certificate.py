@@ -40,7 +40,7 @@ def serving(folder: Path, certificate: str, key: str) -> Iterator[int]:
     context.load_cert_chain(folder / "shown", folder / "key")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
         try:
             yield server.server_port
         finally:

@@ -302,7 +302,7 @@ def test_a_value_that_no_service_takes_is_not_taken(
 # The type.
 
 
-def test_a_secret_never_shows_itself(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_secret_never_shows_itself() -> None:
     secret = Secret("postgres_password", VALUE)
     shown = [
         str(secret), repr(secret), f"{secret}", f"{secret!r}", f"{secret:>60}", "%s" % secret,  # noqa: UP031

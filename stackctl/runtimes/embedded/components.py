@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
@@ -132,7 +133,8 @@ def copy(original: Component, copied: Component) -> None:
         return
     try:
         for folder in (SYSTEM_FOLDER, target.parent):
-            if not folder.exists():
+            # Another may make it meanwhile.
+            with suppress(FileExistsError):
                 folder.mkdir()
                 folder.chmod(0o755)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as fresh:

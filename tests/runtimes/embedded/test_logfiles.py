@@ -47,7 +47,7 @@ class Follower:
 
     def nothing(self) -> None:
         with pytest.raises(queue.Empty):
-            self._lines.get(timeout=0.5)
+            self._lines.get(timeout=0.2)
 
     def end(self) -> None:
         self._stop.set()
