@@ -78,7 +78,7 @@ class Addresses:
     @property
     def objects(self) -> str:
         """Where clients find the object store; "" for AWS itself, or where it is not published."""
-        if self.settings.object_store == "external":
+        if "objects" in self.settings.elsewhere:
             return self.settings.object_store_endpoint
         if self.settings.object_store_port is None:
             return ""
@@ -93,7 +93,7 @@ class Addresses:
         settings, keyed = self.settings, self.scenario.writes_to_bucket
         return (
             settings.ends_tls
-            and settings.object_store != "external"
+            and "objects" not in settings.elsewhere
             and settings.object_store_port is not None
             and (keyed or settings.transfers == "direct")
         )
@@ -106,7 +106,7 @@ class Addresses:
         """
         if self.settings.transfers != "direct":
             return None
-        if self.settings.object_store == "external" or self.settings.ends_tls:
+        if "objects" in self.settings.elsewhere or self.settings.ends_tls:
             return self.objects
         return str(Url("http", self._known_as, self.settings.object_store_port or 0))
 

@@ -103,6 +103,11 @@ class Deployment:
         """Its artifact store, likewise."""
         return ARTIFACTS[self.scenario.artifacts]
 
+    @property
+    def has_database_elsewhere(self) -> bool:
+        """Its runs are in a database that somebody else runs."""
+        return self.scenario.backend_kind.service in self.settings.elsewhere
+
     def keeps(self, path: str) -> bool:
         """A path below the artifact root is the backend store's own, and no artifact."""
         return self.backend.keeps(path)

@@ -35,6 +35,12 @@ REPLICATED = ("replicas=3", "tls=internal", "public_url=https://ml.example.org:1
 DIRECT = ("transfers=direct", "object_store_port=15993", "tls=internal",
           "public_url=https://ml.example.org:15995/a")  # fmt: skip
 DIRECT_TO_ANOTHER = ("transfers=direct", "object_store=external")
+ELSEWHERE = ("database=external", "database_host=db.example.org", "database_port=15992",
+             "database_name=it's ml/ö", "database_user=ada@team", "database_ca=/etc/ssl/c a.pem",
+             "database_certificate=true")  # fmt: skip
+IN_A_SCHEMA = ("database=external", "database_host=10.0.0.7", "database_schema=ml",
+               "database_tls=require", "auth=basic")  # fmt: skip
+BY_A_SOCKET = ("database=external", "database_host=/run/my sql/s.sock")
 SIGN_ON = ("auth=oidc", "oidc.issuer=https://id.example.org/realms/ml", "oidc.client_id=stack ctl",
            "oidc.groups=ml,data team", "oidc.admin_groups=ml-admins", "tls=internal",
            "public_url=https://ml.example.org:15995")  # fmt: skip
@@ -76,6 +82,9 @@ VARIANTS: tuple[tuple[str, ...], ...] = (
     REPLICATED,
     DIRECT,
     DIRECT_TO_ANOTHER,
+    ELSEWHERE,
+    IN_A_SCHEMA,
+    BY_A_SOCKET,
     ("extra.compose=team.yaml",),
     ("gateway=off", "log_level=warning", "pool_size=7", "pool_overflow=0"),
     ("gateway=private", "server.args.x-frame-options=DE NY", "server.args.uvicorn-opts=--h11 'a b'",
@@ -88,6 +97,7 @@ FILES, LOCAL = (
     ("scenario-1", "scenario-3a"),
     ("scenario-1", "scenario-2", "scenario-3a", "scenario-3b"),
 )
+NO_DATABASE, NO_POSTGRES = LOCAL, (*LOCAL, "scenario-3b-mysql", "scenario-5-mysql")
 # Whose clients write artifacts themselves, or keep them in a folder.
 PAST_THE_SERVER = tuple(set(NAMES) - {"scenario-5", "scenario-5-mysql", "scenario-6"})
 NOT_FOR = {
@@ -96,6 +106,9 @@ NOT_FOR = {
     REPLICATED: LOCAL,
     DIRECT: PAST_THE_SERVER,
     DIRECT_TO_ANOTHER: PAST_THE_SERVER,
+    ELSEWHERE: NO_DATABASE,
+    IN_A_SCHEMA: NO_POSTGRES,
+    BY_A_SOCKET: NO_DATABASE,
 }
 
 

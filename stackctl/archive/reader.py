@@ -151,7 +151,7 @@ class Archive:
         if end != self.size - _TRAILER_SIZE or count != self.manifest.get("members"):
             raise self._bad("members are missing")
         self._compare_trailer(frame.hexdigest())
-        if missing := set(self._backend.dumped) - dumped:
+        if missing := self._backend.lacks(dumped):
             raise self._bad(f"'database/{min(missing)}' is missing, and so all runs")
 
     @property

@@ -42,6 +42,7 @@ def plan(
     """
     from stackctl.console import say
     from stackctl.operations.deploy import look
+    from stackctl.operations.external import told as database
 
     Global.errors_exit_1 = detailed_exitcode
     stacks = every(scenario, flags(given, name, port, runtime))
@@ -57,6 +58,8 @@ def plan(
             if found.files and told[-1]["diff"]:
                 typer.echo(f"{told[-1]['diff']}\n")
             typer.echo(str(found.plan))
+        for line in database(stack):
+            say(line)
     if as_json:
         typer.echo(json.dumps(told[0] if scenario else told, indent=2))
     if detailed_exitcode and any(found.plan for _, found in plans):

@@ -96,6 +96,7 @@ def _page(seen: "Overview") -> "Group":
         ("deployed", manifest.deployed_at),
         ("home", seen.home),
         ("data", f"{seen.data} ({size(seen.data_bytes)})" if seen.data else ""),
+        ("elsewhere", ", ".join(seen.elsewhere)),
         ("networks", ", ".join(seen.networks)),
     ):
         if value:

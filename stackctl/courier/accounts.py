@@ -20,7 +20,7 @@ def look(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
 def rows_out(_job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
     """Every row, as `stackctl.courier.rows` defines the stream."""
     from stackctl.courier import rows
-    from stackctl.courier.tables import Part
+    from stackctl.courier.parts import Part
 
     rows.write_rows(_uri(), out, part=Part.LOGIN)
 
@@ -28,7 +28,7 @@ def rows_out(_job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
 def rows_in(_job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
     """Replace every row by those of a stream; the administrator has this stack's password."""
     from stackctl.courier import rows
-    from stackctl.courier.tables import Part
+    from stackctl.courier.parts import Part
 
     found = rows.read_rows(_uri(), source, Part.LOGIN)
     login.give(_uri(), os.environ["STACKCTL_ADMIN"])

@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
-from stackctl.courier import login, schemas
+from stackctl.courier import claims, login, schemas
 from stackctl.courier.copytext import escape, unescape
 from stackctl.courier.counting import counted
 from stackctl.courier.errors import CourierError, first_line
 from stackctl.courier.numbering import number
+from stackctl.courier.parts import Part, belongs
 from stackctl.courier.relocation import LOCATED, LOCATED_TAGS, Relocations, relocator
 from stackctl.courier.verbs import Verb
-
-if TYPE_CHECKING:
-    from stackctl.courier.tables import Part
 
 _BYTES: dict[str, str] = {
     "postgresql": "SELECT pg_database_size(current_database())",
@@ -50,22 +50,29 @@ def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
 
 
 def make_schema(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
-    """Drop everything in the database, and make the schema of `revision` (the newest where "")."""
+    """Drop everything in the database, and make the schema of `revision` (the newest where "").
+
+    Where `sparing`, tables that MLflow did not make stay, and what says whose it is.
+    """
     made = engine()
-    drop_all(made)
-    migrate(made, job.get("revision") or "heads")
     with made.connect() as connection:
+        claim = claims.read(connection) if job.get("sparing") else ""
+    drop_all(made, _strangers(made) if job.get("sparing") else None)
+    migrate(made, job.get("revision") or "heads")
+    with made.begin() as connection:
+        if claim:
+            claims.write(connection, claim)
         return {"revision": schemas.revision(connection, schemas.TRACKING)}
 
 
-def definitions(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
-    """The statement that makes each table of the tracking store, as MySQL says it."""
-    from stackctl.courier.tables import Part, belongs
-
+def definitions(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """The statement that makes each table of the tracking store but `without`, as MySQL says it."""
     made = engine()
     quote = made.dialect.identifier_preparer.quote
     with made.connect() as connection:
-        names = [n for n in sa.inspect(connection).get_table_names() if belongs(n, Part.TRACKING)]
+        out = set(job.get("without", ()))
+        names = [n for n in sa.inspect(connection).get_table_names()
+                 if belongs(n, Part.TRACKING) and n not in out]  # fmt: skip
         asked = {n: f"SHOW CREATE TABLE {quote(n)}".replace("%", "%%") for n in names}
         return {
             "tables": {n: str(connection.exec_driver_sql(s).one()[1]) for n, s in asked.items()}
@@ -99,9 +106,7 @@ def login_revision(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[
 
 def make_login(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, str]:
     """Make the login's tables as of `revision`."""
-    from mlflow.server.auth.db.utils import migrate as migrate_login
-
-    migrate_login(engine(), job["revision"])
+    login.migrate(engine(), job["revision"])
     return {"revision": job["revision"]}
 
 
@@ -124,9 +129,7 @@ def _migrate_login() -> None:
     accounts = os.environ.get("STACKCTL_ACCOUNTS")
     made = sa.create_engine(accounts, poolclass=sa.pool.NullPool) if accounts else None
     if made is not None and not schemas.is_newest(made, schemas.LOGIN):
-        from mlflow.server.auth.db.utils import migrate_if_needed
-
-        migrate_if_needed(made, "head")
+        login.migrate(made, "head")
 
 
 def release(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
@@ -210,10 +213,47 @@ def _migrate(made: sa.Engine, there: str, target: str) -> None:
         command.upgrade(config, target)
 
 
-def drop_all(made: sa.Engine) -> None:
-    """Take away every table of the database."""
+def strangers(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[str]]:
+    """Names of tables that MLflow did not make."""
+    return {"tables": sorted(_strangers(engine()))}
+
+
+def order(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[str]]:
+    """Names of the tables of a part, those that others refer to first."""
+    from stackctl.courier.tables import reflect
+
+    return {"tables": [table.name for table in reflect(engine(), _part(job))]}
+
+
+def _strangers(made: sa.Engine) -> set[str]:
+    import mlflow.store
+    from mlflow.store.db.base_sql_model import Base
+    from mlflow.store.tracking.dbmodels.initial_models import Base as Initial
+
+    # What all of them define is in the one `Base`, and in that of the first version.
+    (place,) = mlflow.store.__path__
+    for path in Path(place).glob("*/dbmodels/models.py"):
+        import_module(f"mlflow.store.{path.parts[-3]}.dbmodels.models")
+    own = {*Base.metadata.tables, *Initial.metadata.tables}
+    with made.connect() as connection:
+        return {n for n in sa.inspect(connection).get_table_names()
+                if belongs(n, Part.TRACKING) and n not in own}  # fmt: skip
+
+
+def drop_all(made: sa.Engine, but: set[str] | None = None) -> None:
+    """Take away every table of the database.
+
+    Args:
+        made: Which.
+        but: Those that stay, in a database that others have too.
+    """
     name = made.dialect.name
     with made.begin() as connection:
+        if name == "postgresql" and but is not None:
+            quote = made.dialect.identifier_preparer.quote
+            for table in sorted(set(sa.inspect(connection).get_table_names()) - but):
+                connection.execute(sa.text(f"DROP TABLE {quote(table)} CASCADE"))
+            return
         if name == "postgresql":
             connection.execute(sa.text("DROP SCHEMA public CASCADE"))
             connection.execute(sa.text("CREATE SCHEMA public"))
@@ -224,7 +264,7 @@ def drop_all(made: sa.Engine) -> None:
         }[name]
         connection.execute(sa.text(off))
         quote = made.dialect.identifier_preparer.quote
-        for table in sa.inspect(connection).get_table_names():
+        for table in set(sa.inspect(connection).get_table_names()) - (but or set()):
             connection.execute(sa.text(f"DROP TABLE {quote(table)}"))
         connection.execute(sa.text(on))
 
@@ -239,7 +279,8 @@ def rows_out(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
     if copy := job.get("uri"):
         number(sa.create_engine(copy, poolclass=sa.pool.NullPool))
     moved, cut_for = job.get("relocations", []), job.get("cut_for", "")
-    rows.write_rows(copy or uri(), out, moved, _part(job), cut_for)
+    without = frozenset(job.get("without", ()))
+    rows.write_rows(copy or uri(), out, moved, _part(job), cut_for, without)
 
 
 def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
@@ -253,7 +294,7 @@ def misfits(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
     """What `database` cannot hold: `{"misfits": [["params.value of …", "…", true]]}`."""
     from stackctl.courier import fitting
     from stackctl.courier.relocation import mover
-    from stackctl.courier.tables import Part, reflect
+    from stackctl.courier.tables import reflect
 
     made = engine()
     own = made.dialect.name.replace("postgresql", "postgres")
@@ -268,9 +309,7 @@ def misfits(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
         return {"misfits": [[one.where, one.why, one.cut] for one in found]}
 
 
-def _part(job: dict[str, Any]) -> "Part":
-    from stackctl.courier.tables import Part
-
+def _part(job: dict[str, Any]) -> Part:
     return Part(job.get("part", "tracking"))
 
 
@@ -287,6 +326,8 @@ VERBS: dict[str, Verb] = {
     "login-revision": login_revision,
     "make-login": make_login,
     "definitions": definitions,
+    "strangers": strangers,
+    "order": order,
     "define": define,
     "upgrade": upgrade,
     "release": release,

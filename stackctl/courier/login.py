@@ -21,6 +21,9 @@ def give(accounts: str, password: str) -> bool:
             query = sa.text("SELECT password_hash FROM users WHERE username = :name")
             if kept := connection.scalar(query, {"name": ADMIN}):
                 return _replace(connection, str(kept), password)
+    else:
+        # The store would make them too, but not in MySQL.
+        migrate(made, "head")
     store = _store(accounts)
     if not store.has_user(ADMIN):
         store.create_user(ADMIN, password, is_admin=True)
@@ -49,3 +52,24 @@ def _store(accounts: str) -> Any:
     store = SqlAlchemyStore()
     store.init_db(accounts)  # type: ignore[no-untyped-call]
     return store
+
+
+def migrate(made: sa.Engine, revision: str) -> None:
+    """Run the migrations of the login's tables, in MySQL too.
+
+    MLflow 3.17.2 gives two constraints of its first version one name, which MySQL refuses;
+    `templates/entrypoints/mlflow_login.py` does the same for servers.
+    """
+    from mlflow.server.auth.db.utils import migrate as run
+
+    sa.event.listen(sa.Table, "before_create", _without_names)
+    try:
+        run(made, revision)
+    finally:
+        sa.event.remove(sa.Table, "before_create", _without_names)
+
+
+def _without_names(table: sa.Table, connection: sa.Connection, **_: object) -> None:
+    if connection.dialect.name == "mysql":
+        for constraint in table.foreign_key_constraints:
+            constraint.name = None

@@ -66,6 +66,10 @@ def _verb(name: str) -> tuple[bool, Verb]:
         from stackctl.courier import gc
 
         return False, gc.VERBS[name]
+    if name.startswith("database-"):
+        from stackctl.courier import looking
+
+        return False, looking.VERBS[name]
     if name == "elsewhere":
         from stackctl.courier import elsewhere
 

@@ -59,14 +59,17 @@ def _connected(password: str) -> Any:
     return _CONNECT[_address().get_backend_name()](_address(), password)
 
 
+def _words(address: sa.URL) -> dict[str, Any]:
+    """What SQLAlchemy would tell the driver."""
+    _, words = address.get_dialect()().create_connect_args(address)
+    return dict(words)
+
+
 def _connect_postgres(address: sa.URL, password: str) -> Any:
     import psycopg2
 
     try:
-        return psycopg2.connect(
-            host=address.host, port=address.port, user=address.username, password=password,
-            dbname=address.database, connect_timeout=10,
-        )  # fmt: skip
+        return psycopg2.connect(**_words(address) | {"password": password, "connect_timeout": 10})
     except psycopg2.OperationalError as error:
         # libpq tells no code of an error that ends the connection.
         if "password authentication failed" in str(error):
@@ -78,11 +81,9 @@ def _connect_mysql(address: sa.URL, password: str) -> Any:
     import pymysql
 
     try:
-        return pymysql.connect(
-            # PyMySQL sends Latin-1, and the file's own bytes are the password.
-            host=address.host, port=address.port or 3306, user=address.username,
-            password=password.encode().decode("latin-1"), database=address.database,
-        )  # fmt: skip
+        # PyMySQL sends Latin-1, and the file's own bytes are the password.
+        sent = password.encode().decode("latin-1")
+        return pymysql.connect(**_words(address) | {"password": sent})
     except pymysql.err.OperationalError as error:
         if error.args[0] == _ACCESS_DENIED:
             return None

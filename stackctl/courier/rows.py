@@ -15,6 +15,7 @@ of minus zero is taken for zero, as SQLite does.
 import json
 import os
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -24,9 +25,10 @@ from stackctl.courier.digests import Digest, canonical, joined
 from stackctl.courier.errors import CourierError, Misfit, Refused
 from stackctl.courier.frames import End, Frame, read_frames, write_end, write_frame
 from stackctl.courier.loading import Target
+from stackctl.courier.parts import Part
 from stackctl.courier.relocation import Relocations, relocate, relocator
 from stackctl.courier.sources import Source, open_source
-from stackctl.courier.tables import Part, Table
+from stackctl.courier.tables import Table
 from stackctl.courier.targets import open_target
 
 
@@ -36,6 +38,7 @@ def write_rows(
     relocations: Relocations = (),
     part: Part = Part.TRACKING,
     cut_for: str = "",
+    without: Collection[str] = (),
 ) -> End:
     """Write every row of a store into `out`, in one snapshot; the store is only read.
 
@@ -49,6 +52,7 @@ def write_rows(
         part: Which of the tables.
         cut_for: A database, as `stackctl.courier.fitting` calls it; texts that are too long for it
             are cut, where they may be.
+        without: Tables of it that are left out.
 
     Returns:
         By table: how many rows were written, and their digest.
@@ -58,6 +62,7 @@ def write_rows(
         Refused: It holds a value that is not of its column's type.
     """
     with open_source(uri, part) as source:
+        source.tables = [table for table in source.tables if table.name not in without]
         end = _pass_through(source, relocations, out, cut_for)
     write_end(out, end)
     return end

@@ -9,7 +9,8 @@ import sqlalchemy
 from stackctl.courier.connections import connect, driver_error, engine
 from stackctl.courier.copytext import Fields, Kind, encode, floats
 from stackctl.courier.errors import DatabaseFailed, Misfit, Refused, first_line
-from stackctl.courier.tables import Column, Part, Table, reflect
+from stackctl.courier.parts import Part
+from stackctl.courier.tables import Column, Table, reflect
 
 # A batch ends with the row that makes it so heavy: a row of one heavy value is a batch of its own.
 BATCH_BYTES = 2**20

@@ -7,7 +7,6 @@ and a database tells what its columns really are.
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy
@@ -17,31 +16,7 @@ from sqlalchemy.dialects import mysql
 from stackctl.courier.copytext import Kind
 from stackctl.courier.errors import DatabaseFailed, Refused, first_line
 from stackctl.courier.misfit import Shape
-
-# A lock or a lease that is copied would keep the new server from its work until it runs out.
-_EPHEMERAL = frozenset({"job_locks", "scheduler_leases"})
-# MLflow 3.17.2: `mlflow.server.auth.db.models`, and what its older versions left behind.
-_LOGIN = frozenset(
-    {
-        "users", "roles", "role_permissions", "user_role_assignments", "experiment_permissions",
-        "registered_model_permissions", "scorer_permissions", "workspace_permissions",
-        "gateway_secret_permissions", "gateway_endpoint_permissions",
-        "gateway_model_definition_permissions",
-    }
-)  # fmt: skip
-
-
-class Part(StrEnum):
-    """What of a database is copied.
-
-    The login's tables are a part of their own. They have a revision of their own; on SQLite they
-    are a database of their own, on a server they share the tracking store's; and a stack's
-    administrator has a password that only this stack knows. So whoever moves runs leaves the
-    accounts of both sides as they are, and moves those by a second call, where that is wanted.
-    """
-
-    TRACKING = "tracking"
-    LOGIN = "login"
+from stackctl.courier.parts import Part, belongs
 
 
 @dataclass(frozen=True)
@@ -114,13 +89,6 @@ def reflect(engine: sqlalchemy.Engine, part: Part) -> list[Table]:
     found = [table for table in metadata.sorted_tables if belongs(table.name, part)]
     dialect = engine.dialect.name
     return [_table(table, dialect, documents) for table in found]
-
-
-def belongs(name: str, part: Part) -> bool:
-    """A table is copied with this part."""
-    if name.startswith("alembic_version") or name in _EPHEMERAL:
-        return False
-    return (name in _LOGIN) is (part is Part.LOGIN)
 
 
 def _checked_json(connection: sqlalchemy.Connection) -> Mapping[str, str]:

@@ -19,7 +19,8 @@ from stackctl.courier.loading import (
     first_wrong,
     fitting,
 )
-from stackctl.courier.tables import Column, Part, Table, reflect
+from stackctl.courier.parts import Part
+from stackctl.courier.tables import Column, Table, reflect
 
 _STATEMENT_BYTES = 2**19
 # Strict, so that nothing is cut or replaced; and the experiment with the number 0 keeps it.

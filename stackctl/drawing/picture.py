@@ -219,7 +219,7 @@ def _parts(scenario: Scenario, settings: Settings, arrows: Iterable[Flow]) -> li
     """Everything that the flows name."""
     entity, artifact = scenario.backend_kind, scenario.artifact_kind
     servers, stores = (2, 1) if scenario.client == "store" else (1, 2)
-    external = settings.object_store == "external"
+    external = "objects" in settings.elsewhere
     published = None if external else settings.object_store_port
     duties = "API, UI, artifact proxy" if scenario.writer == "server" else "API and UI"
     found = [

@@ -8,7 +8,7 @@ from stackctl.client import environment as client
 from stackctl.deployment import Deployment
 from stackctl.errors import UserError, WouldOpen
 from stackctl.observed import Observed
-from stackctl.operations import configuration, keys, sign_on
+from stackctl.operations import configuration, external, keys, sign_on
 from stackctl.operations.deploy_undone import Begun, undone_on_failure
 from stackctl.operations.held import Held, admit, held
 from stackctl.operations.preflight import (
@@ -88,6 +88,8 @@ def deploy_held(
         deployment.start(timeout, progress)
         if check:
             readiness.prove(deployment, progress, timeout)
+    if deployment.has_database_elsewhere:
+        external.claim(deployment)
     if chosen is not None:
         written = choices.save(deployment.stack, deployment.scenario.name, chosen)
         progress(f"kept in {deployment.stack.home.settings_file}: {written}")
@@ -173,6 +175,8 @@ def _carry_out(
             stack.proxy_state.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_bundle(stack, bundle.files)
         runtime.obtain(stack, bundle, progress)
+        if deployment.has_database_elsewhere:
+            external.refuse_unusable(deployment, before, progress)
         steps: Sequence[Step] = wanted.plan.services
         if wanted.plan.rekeys:
             steps = _take_over_keys(wanted, begun, timeout, progress)

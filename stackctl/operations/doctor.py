@@ -27,6 +27,7 @@ def examine(home: Home) -> Iterator[Finding]:
     yield from _secrets(home)
     yield from _certificates(home)
     yield from _providers(home)
+    yield from _databases(home)
 
 
 def _memory() -> Finding:
@@ -128,3 +129,21 @@ def _providers(home: Home) -> Iterator[Finding]:
                 subject, "problem" if why else "ok", why or settings.oidc.issuer,
                 why and "nobody can log in anew meanwhile; who has, and programs, go on",
             )  # fmt: skip
+
+
+def _databases(home: Home) -> Iterator[Finding]:
+    """Those that somebody else runs, as the servers of their stacks see them."""
+    from stackctl.deployment import Deployment
+    from stackctl.operations import external
+
+    for stack in home.stacks():
+        try:
+            deployment = Deployment.recorded(stack)
+        except StackctlError:
+            continue  # told with the ports
+        if not deployment.has_database_elsewhere or stack.copied_from(stack.require_manifest()):
+            continue
+        try:
+            yield external.described(deployment)
+        except StackctlError as error:
+            yield Finding(f"database, {stack.name}", "warning", error.message, error.hint)

@@ -101,6 +101,9 @@ def _scratch(
     if about["settings"].get("auth") == "oidc":
         # Nobody is to log in at a provider that knows nothing of it.
         here.append("auth=basic")
+    if about["settings"].get("database") == "external":
+        # A throwaway one of its own takes the rows as well.
+        here.append("database=own")
     kept = kept_settings(archive, here, as_it_was=as_it_was)
     found = scenarios.load(str(about["scenario"]), home.scenarios)
     stack = home.stack(f"{str(about['stack'])[:20]}-drill")

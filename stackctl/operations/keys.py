@@ -82,6 +82,12 @@ def take_over(deployment: Deployment, known: Known, progress: Progress) -> None:
             progress(kind.lost(names))
 
 
+def opens_some(deployment: Deployment, kind: KeyKind) -> bool:
+    """The stack's own key, or the one in MLflow's source, opens something of a kind."""
+    values = [deployment.secrets.read(kind.secret).reveal(), *kind.usual]
+    return any(deployment.ask("keys-taken", kind=kind.name, values=values)["taken"])
+
+
 def give_back(deployment: Deployment) -> None:
     """Have a server without keys of its own read what it could before; no server runs."""
     known = together(_read(deployment.secrets, _kinds(deployment)))

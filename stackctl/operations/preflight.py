@@ -141,6 +141,8 @@ def refuse_another_store(
         volumes_in_data: Every service keeps its data in the data folder.
     """
     matter = ["data"] if scenario.uses_data_folder or volumes_in_data else []
+    if not scenario.backend_kind.local:
+        matter += ["database", "database_name", "database_schema"]
     if scenario.artifacts == "s3":
         matter += ["object_store", "object_store_endpoint", "bucket"]
     for key in matter:
@@ -239,7 +241,7 @@ def refuse_own_folders(data: Path, stack: Stack) -> None:
 
 
 def refuse_certificate(deployment: Deployment) -> None:
-    """What the user gave for HTTPS can be used, and serves the stack's name now.
+    """What the user gave for TLS can be used, and serves the stack's name now.
 
     Raises:
         BadSecret: The certificate or its key cannot.
@@ -247,22 +249,23 @@ def refuse_certificate(deployment: Deployment) -> None:
     """
     settings = deployment.settings
     if settings.tls == "acme" and settings.acme_root:
-        _refuse_no_certificate(deployment.effective)
+        _refuse_no_certificate(deployment.effective, "acme_root")
+    if deployment.has_database_elsewhere and settings.database_ca:
+        _refuse_no_certificate(deployment.effective, "database_ca")
     if settings.tls == "files":
         _refuse_misfit(deployment)
 
 
-def _refuse_no_certificate(effective: Effective) -> None:
+def _refuse_no_certificate(effective: Effective, key: str) -> None:
     from stackctl.certificates import chain_problem
 
-    path = effective.settings.acme_root
+    path = getattr(effective.settings, key)
     try:
         why = chain_problem(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         why = f"it cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
     if why:
-        source = effective.sources.get("acme_root", "default")
-        raise BadSetting("acme_root", path, source, why)
+        raise BadSetting(key, path, effective.sources.get(key, "default"), why)
 
 
 def _refuse_misfit(deployment: Deployment) -> None:

@@ -87,7 +87,7 @@ def prepare(deployment: Deployment, manifest: Manifest | None) -> Prepared:
 
 def is_given(deployment: Deployment, name: str) -> bool:
     """Nobody but its owner can make the secret, as those of an external store."""
-    external = deployment.settings.object_store == "external"
+    external = "objects" in deployment.settings.elsewhere
     return rule(name).given or (external and name.startswith("s3_"))
 
 
@@ -107,7 +107,7 @@ def _strangers_keys(
     """
     kind = deployment.scenario.backend_kind
     there = (deployment.backend.is_in(deployment.data) if kind.local
-             else kind.service in observed.volumes)  # fmt: skip
+             else kind.service in {*observed.volumes, *deployment.settings.elsewhere})  # fmt: skip
     if not kind.keys or not there:
         return ""
     if manifest is None or not manifest.keyed:

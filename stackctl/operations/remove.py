@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stackctl.deployment import Deployment
 from stackctl.errors import MachineError, UserError
+from stackctl.operations import external
 from stackctl.operations.held import held
 from stackctl.progress import Progress
 from stackctl.stack import HALF_DONE, Stack, choices
@@ -21,6 +22,7 @@ class Losses:
     kept_data: Path | None
     secrets: tuple[str, ...]
     kept_keys: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"  volume   {name}" for name in self.volumes]
@@ -30,6 +32,7 @@ class Losses:
             lines.append(f"  (kept: {self.kept_data}, which stackctl did not make)")
         if self.kept_keys:
             lines.append(f"  (kept: {', '.join(self.kept_keys)}, which open what MLflow encrypted)")
+        lines += [f"  (kept: {what}, which somebody else runs)" for what in self.elsewhere]
         return "\n".join(lines)
 
 
@@ -50,6 +53,7 @@ def losses(deployment: Deployment) -> Losses:
         kept_data=None if ours else data,
         secrets=tuple(name for name in names if name not in kept),
         kept_keys=tuple(name for name in names if name in kept),
+        elsewhere=tuple(external.places(deployment)),
     )
 
 
@@ -79,6 +83,8 @@ def remove_with_data(deployment: Deployment, *, progress: Progress) -> None:
         stack.secrets.check_folder()
         lost = losses(deployment)
         _refuse_shared_data(stack, lost)
+        if deployment.has_database_elsewhere:
+            external.release(deployment, progress)
         deployment.runtime.remove(stack, lost=frozenset(lost.volumes))
         try:
             if lost.data is not None:
@@ -96,6 +102,8 @@ def remove_with_data(deployment: Deployment, *, progress: Progress) -> None:
         if choices.has(stack):
             progress(f"kept its settings in {stack.home.settings_file}; to take them out, run: "
                      f"stackctl config unset {stack.name} --all")  # fmt: skip
+    for what in lost.elsewhere:
+        progress(f"kept {what}: somebody else runs it")
     if lost.kept_data:
         progress(f"kept {lost.kept_data}: stackctl did not make it")
     if lost.kept_keys:

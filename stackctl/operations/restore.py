@@ -34,6 +34,9 @@ STATUS = "restoring"
 # What an archive says of these is of another machine: addresses, names, programs to run.
 _ASKED = ("bind", "public_hosts", "public_url", "tls", "http_port", "trusted_proxies",
           "object_store_endpoint", "images", "server", "extra")  # fmt: skip
+_OF_THE_DATABASE = tuple(
+    key for key in settings.Settings.model_fields if key.startswith("database")
+)
 _HOW_TO_READ = (
     "the keys are neither in it nor in this home; where another has them, back the stack up "
     "with --with-secrets"
@@ -61,7 +64,11 @@ class Options:
 def places(archive: Archive, flags: Sequence[str] = ()) -> dict[str, str]:
     """The settings in an archive that say where things are and what is run, and no flag says."""
     kept, given = archive.manifest["settings"], settings.pairs(flags)
-    found = settings.flat({key: kept[key] for key in _ASKED if kept.get(key)})
+    asked = list(_ASKED)
+    if given.get("database", kept.get("database")) == "external":
+        # Whose data would be replaced.
+        asked += _OF_THE_DATABASE
+    found = settings.flat({key: kept[key] for key in asked if kept.get(key)})
     if given.get("auth", kept.get("auth")) == "oidc":
         # Who knows the people of a stack, and lets them in.
         usual = settings.flat({"oidc": settings.Settings().oidc.model_dump(mode="json")})

@@ -123,7 +123,7 @@ def rotate(
 def _changes(deployment: Deployment) -> list[_Change]:
     """All that the stack asks for. Databases come first: others are changed in one."""
     found = [
-        *deployment.backend.credentials(),
+        *deployment.backend.credentials(deployment.settings),
         *deployment.artifacts.credentials(deployment.settings),
         *login.credentials(deployment),
         *trust.credentials(deployment.settings),
@@ -149,15 +149,19 @@ def _wanted(
             why, hint = change.credential.foreign
             raise UserError(f"{change.credential} cannot be rotated here: {why}", hint=hint)
     if not names and not opened:
-        named = [change for change in known if not change.credential.foreign]
+        left = {id(change): why for change in known if (why := _left(change.credential))}
+        named = [change for change in known if id(change) not in left]
         for change in known:
-            if change.credential.foreign:
-                progress(
-                    f"left as they are: {change.credential}; {'; '.join(change.credential.foreign)}"
-                )
+            if id(change) in left:
+                progress(f"left as they are: {change.credential}; {left[id(change)]}")
     if not named and not opened:
         raise UserError("no secret of this stack can be rotated here", hint="nothing was changed")
     return [change for change in known if change in named or change in opened]
+
+
+def _left(credential: Credential) -> str:
+    """Why it is not changed with all others; "" where it is."""
+    return "; ".join(credential.foreign or ()) or credential.only_by_name
 
 
 def _start_stores(

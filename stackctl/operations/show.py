@@ -10,6 +10,7 @@ from stackctl.deployment import Deployment
 from stackctl.errors import MachineError
 from stackctl.machine import folder_bytes
 from stackctl.observed import Observed, ServiceState, state_of
+from stackctl.operations import external
 from stackctl.operations.trust import Expiry, expiry
 from stackctl.runtimes.base import Runtime
 from stackctl.secrets import SecretState
@@ -32,6 +33,7 @@ class Overview:
     secrets: tuple[SecretState, ...]
     home: str
     certificate: Expiry | None
+    elsewhere: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values; a secret's value is not among what is known."""
@@ -51,6 +53,7 @@ class Overview:
             "volumes": self.volumes,
             "data": str(self.data) if self.data else None,
             "data_bytes": self.data_bytes,
+            "elsewhere": list(self.elsewhere),
             "secrets": [
                 {**asdict(s), "changed": s.changed and s.changed.isoformat()} for s in self.secrets
             ],
@@ -97,6 +100,7 @@ def look(deployment: Deployment) -> Overview:
         secrets=tuple(stack.secrets.states(list(manifest.secrets))),
         home=str(stack.home.path),
         certificate=expiry(deployment),
+        elsewhere=tuple(external.places(deployment)),
     )
 
 

@@ -14,6 +14,7 @@ from stackctl.render.host import Surroundings
 from stackctl.render.rendering import Rendering
 from stackctl.render.templates import template
 from stackctl.services import SERVICES
+from stackctl.settings.database import is_loopback
 from stackctl.urls import Url
 from stackctl.versions import DEFAULT_IMAGES, requirements
 
@@ -124,6 +125,15 @@ class ComposeRendering(Rendering):
     def inner(self, service: str) -> Url:
         """The service's name on the stack's network."""
         return by_name(service)
+
+    def why_not_reached(self, host: str) -> str:
+        """A container's loopback is its own."""
+        if not is_loopback(host):
+            return ""
+        return (
+            "in a container that is the container itself; give this machine's name or its address "
+            "in the network"
+        )
 
     def servers(self) -> list[str]:
         """Each MLflow server has its service's name."""

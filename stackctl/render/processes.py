@@ -114,7 +114,7 @@ class ProcessRendering(Rendering):
             BadSetting: SeaweedFS would have to listen where others reach its inner ports too.
         """
         bind = ip_address(self.settings.bind)
-        if not self.settings.object_store_port or self.settings.object_store == "external":
+        if not self.settings.object_store_port or "objects" in self.settings.elsewhere:
             return False
         if self.addresses.proxies_objects:
             return False

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 from stackctl.addresses import Addresses
 from stackctl.errors import BadSetting, UserError
 from stackctl.render.bundle import Bundle, Service, project_name
+from stackctl.render.database import ExternalDatabase, external
 from stackctl.render.host import Host, Surroundings
 from stackctl.render.templates import environment, template
 from stackctl.scenario import Scenario
-from stackctl.services import SERVICES
+from stackctl.services import DATABASES, SERVICES
 from stackctl.settings import Effective, Settings
 from stackctl.urls import Url
 from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
@@ -97,6 +98,7 @@ class Rendering(ABC):
         self.refuse_workspaces()
         self.refuse_replicas()
         self.refuse_transfers()
+        self.refuse_external_database()
 
     def refuse_shared_login(self) -> None:
         """MLflow's login and its tracking store are not to share a database, where that fails.
@@ -119,6 +121,14 @@ class Rendering(ABC):
                 self.effective.sources.get("mlflow_version", "default"),
                 f"auth=basic with {self.scenario.backend_kind.label} needs MLflow "
                 f"{_LOGIN_BESIDE_RUNS} or newer",
+            )
+        if settings.auth == "basic" and self.scenario.backend == "mysql" and not self.ships_mlflow:
+            raise BadSetting(
+                "mlflow_version",
+                settings.mlflow_version,
+                self.effective.sources.get("mlflow_version", "default"),
+                "this MLflow cannot make the tables of its own login in MySQL; stackctl has that "
+                f"mended for {MLFLOW} alone",
             )
 
     def refuse_single_sign_on(self) -> None:
@@ -152,6 +162,8 @@ class Rendering(ABC):
             return "it is served by uvicorn alone; leave server.args.gunicorn-opts out"
         if self.addresses.prefix:
             return "its pages are at the root of a name; give public_url no path"
+        if settings.database == "external":
+            return "the tables of its people are in no backup of an external database"
         return ""
 
     def refuse_workspaces(self) -> None:
@@ -190,6 +202,39 @@ class Rendering(ABC):
             source = self.effective.sources.get("transfers", "default")
             raise BadSetting("transfers", "direct", source, why)
 
+    def refuse_external_database(self) -> None:
+        """A database that somebody else runs takes the place of one that the scenario has.
+
+        Raises:
+            BadSetting: It has none, or its servers could not come to that.
+        """
+        settings, backend = self.settings, self.scenario.backend
+        if settings.database != "external":
+            return
+        key, why = "database", ""
+        if backend not in DATABASES:
+            label = self.scenario.backend_kind.label
+            why = (f"{self.scenario.name} keeps {label}; scenario-4, scenario-5, scenario-6 and "
+                   "scenario-3b-mysql have a database that can be another one")  # fmt: skip
+        elif settings.database_schema and backend != "postgres":
+            key, why = "database_schema", "in MySQL a schema is a database: database_name"
+        elif why := self.why_not_reached(settings.database_host):
+            key = "database_host"
+        if why:
+            source = self.effective.sources.get(key, "default")
+            raise BadSetting(key, getattr(settings, key), source, why)
+
+    def why_not_reached(self, host: str) -> str:
+        """Why servers could not come to a host that this machine can reach; "" where they can."""
+        return ""
+
+    def database(self) -> ExternalDatabase | None:
+        """The database that somebody else runs; None where the stack has its own."""
+        if self.settings.database != "external" or self.scenario.backend not in DATABASES:
+            return None
+        secrets = self.surroundings(self.scenario.server).secrets
+        return external(self.scenario.backend, self.settings, secrets)
+
     def _why_not_direct(self) -> str:
         settings, scenario, public = self.settings, self.scenario, self.addresses.public
         other = "; scenario-5 and scenario-6 have a server that signs addresses of a bucket"
@@ -204,7 +249,7 @@ class Rendering(ABC):
             )
         if settings.image_flavor == "conda" or "tracking" in settings.images:
             return "only images of the flavors slim and user have what signs addresses for clients"
-        if settings.object_store == "external":
+        if "objects" in settings.elsewhere:
             return ""
         if settings.tls == "elsewhere":
             return (
@@ -297,6 +342,7 @@ class Rendering(ABC):
                 uvicorn=self.uvicorn(),
                 proxied=self.proxied(),
                 transfers=self.addresses.transfers,
+                database=self.database(),
                 published_by_proxy=self.published_by_proxy(),
                 proxies_objects=self.addresses.proxies_objects,
                 secret=self.use_secret,
@@ -375,7 +421,7 @@ class Rendering(ABC):
 
     def s3_endpoint(self) -> str:
         """Where the stack itself finds the bucket; "" for AWS."""
-        if self.settings.object_store == "external":
+        if "objects" in self.settings.elsewhere:
             return self.settings.object_store_endpoint
         return str(self.inner("objects"))
 
@@ -407,6 +453,7 @@ class Rendering(ABC):
             for key, value, source in self.effective.rows()
             if value != ""
             and key != "runtime"
+            and not (key.startswith("database_") and self.settings.database == "own")
             and not (key.startswith("images.") and source == "default")
             and (key, value) != ("mlflow_version", MLFLOW)
         ]

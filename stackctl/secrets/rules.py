@@ -116,6 +116,9 @@ _RULES: Mapping[str, Rule] = {
     "tls_certificate": Rule(problem=_chain_problem, lines=True, given=True),
     "tls_key": Rule(problem=_key_problem, lines=True, given=True),
     "oidc_client_secret": Rule(given=True),
+    "database_password": Rule(given=True),
+    "database_client_certificate": Rule(problem=_chain_problem, lines=True, given=True),
+    "database_client_key": Rule(problem=_key_problem, lines=True, given=True),
 }
 # One that a user's settings name.
 _ANOTHER = Rule(given=True)

@@ -19,7 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from stackctl.services import PORT_SETTINGS, SERVICES, replicas
+from stackctl.services import DATABASES, PORT_SETTINGS, SERVICES, replicas
+from stackctl.settings import database
 from stackctl.settings.oidc import Oidc
 from stackctl.settings.server import Server
 from stackctl.settings.words import Words
@@ -180,6 +181,38 @@ class Settings(BaseModel):
     data: str = Field(
         "", description="folder of local stores; `data/NAME` beside `.secrets` where not given"
     )
+    database: Literal["own", "external"] = Field(
+        "own",
+        description="the PostgreSQL or MySQL of scenarios with one: the stack's own, or one that "
+        "is there already",
+    )
+    database_host: str = Field(
+        "",
+        description="name or address of an external database; or the folder of PostgreSQL's "
+        "socket, the path of MySQL's",
+    )
+    database_port: OptionalPort = Field(
+        None, description="port of an external database; empty: 5432 or 3306"
+    )
+    database_name: str = Field("mlflow", description="name of an external database")
+    database_user: str = Field("mlflow", description="as whom the servers come to it")
+    database_schema: str = Field(
+        "", description="schema of an external PostgreSQL; empty: the user's usual one"
+    )
+    database_tls: Literal["off", "require", "verify-full"] = Field(
+        "verify-full",
+        description="how the servers come to an external database: `require`: encrypted; "
+        "`verify-full`: and its certificate is for its name",
+    )
+    database_ca: str = Field(
+        "",
+        description="file with the authority of its certificate; empty: those that browsers trust",
+    )
+    database_certificate: bool = Field(
+        False,
+        description="the servers show a certificate there, which is secret "
+        "`database_client_certificate`, with its key `database_client_key`",
+    )
     object_store: Literal["seaweedfs", "minio", "rustfs", "external"] = Field(
         "seaweedfs", description="the object store of scenarios with a bucket"
     )
@@ -273,9 +306,13 @@ class Settings(BaseModel):
             named: Those of the scenario.
         """
         wanted = {*named, "proxy"} if self.ends_tls else {*named}
-        if self.object_store == "external":
-            wanted.discard("objects")
-        return self.each(name for name in SERVICES if name in wanted)
+        return self.each(name for name in SERVICES if name in wanted - self.elsewhere)
+
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """Services that scenarios have, and that somebody else runs for this stack."""
+        given = {"objects"} if self.object_store == "external" else set()
+        return frozenset(given | (DATABASES if self.database == "external" else set()))
 
     def each(self, named: Iterable[str]) -> list[str]:
         """Services of a scenario, each as often as it is there."""
@@ -461,9 +498,31 @@ class Settings(BaseModel):
             raise ValueError("an endpoint is http(s)://HOST[:PORT], without a user or password")
         return value.rstrip("/")
 
-    @field_validator("acme_root")
+    @model_validator(mode="after")
+    def _external_database(self) -> "Settings":
+        place = self.database_host, self.database_tls, self.plain_http
+        if self.database == "external" and (why := database.problem(*place)):
+            raise ValueError(why)
+        return self
+
+    @field_validator("database_host")
     @classmethod
-    def _acme_root(cls, value: str) -> str:
+    def _database_host(cls, value: str) -> str:
+        return database.host(_path(value))
+
+    @field_validator("database_name", "database_user")
+    @classmethod
+    def _database_name(cls, value: str) -> str:
+        return database.name(value)
+
+    @field_validator("database_schema")
+    @classmethod
+    def _database_schema(cls, value: str) -> str:
+        return database.schema(value) if value else value
+
+    @field_validator("acme_root", "database_ca")
+    @classmethod
+    def _file(cls, value: str) -> str:
         if value and not Path(_path(value)).is_absolute():
             raise ValueError("give the whole path of the file, from / on")
         return value

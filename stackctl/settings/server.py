@@ -123,6 +123,7 @@ OWN_FILES = (
     "postgres_password", "mysql_password", "mysql_root_password", "s3_access_key", "s3_secret_key",
     "admin_password", "flask_secret_key", "webhook_key", "gateway_passphrase", "ca_key",
     "ca_certificate", "tls_certificate", "tls_key", "oidc_client_secret",
+    "database_password", "database_client_certificate", "database_client_key",
 )  # fmt: skip
 
 

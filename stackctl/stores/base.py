@@ -100,6 +100,10 @@ class BackendStore:
         """
         raise NotImplementedError
 
+    def lacks(self, dumped: Iterable[str]) -> set[str]:
+        """Names of what a dump with those of `dumped` should have too."""
+        return set(self.dumped) - set(dumped)
+
     def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
         """What is wrong with an entry of a dump that `load` would not take, in words; else "".
 
@@ -183,7 +187,7 @@ class BackendStore:
         """Places of artifacts that begin with none of `own`; see `stackctl.courier.places`."""
         raise NotImplementedError
 
-    def credentials(self) -> list[Credential]:
+    def credentials(self, settings: Settings) -> list[Credential]:
         """What it asks for."""
         return []
 

@@ -18,6 +18,7 @@ class Credential:
         needs_old: Only with the old values can it be changed.
         servers_stop: MLflow's servers must not run while it is changed.
         foreign: Where stackctl cannot change it: why, and what to do, in two parts.
+        only_by_name: Why it is not changed with all others, where it is not.
     """
 
     names: tuple[str, ...]
@@ -27,6 +28,7 @@ class Credential:
     needs_old: bool = False
     servers_stop: bool = False
     foreign: tuple[str, str] | None = None
+    only_by_name: str = ""
 
     def __str__(self) -> str:
         return " and ".join(self.names)
@@ -56,8 +58,8 @@ class DatabasePassword(Credential):
 
     needs_old = True
 
-    def __init__(self, service: str) -> None:
-        self.names, self.service = (f"{service}_password",), service
+    def __init__(self, name: str, service: str = "") -> None:
+        self.names, self.service = (name,), service
 
     def change(
         self, reach: Reach, old: Sequence[str] | None, new: Sequence[str], progress: Progress
@@ -68,6 +70,18 @@ class DatabasePassword(Credential):
     def taken(self, reach: Reach, values: Sequence[Sequence[str]]) -> list[bool]:
         """As the database says."""
         return list(reach.ask("password-taken", values=[value for (value,) in values])["taken"])
+
+
+class ExternalPassword(DatabasePassword):
+    """The same of a database that somebody else runs, where others may come as that user."""
+
+    only_by_name = (
+        "others may come to the external database as that user; to have it take a new password, "
+        "name it"
+    )
+
+    def __init__(self) -> None:
+        super().__init__("database_password")
 
 
 class EncryptionKey(Credential):

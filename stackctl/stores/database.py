@@ -7,8 +7,14 @@ from typing import Any, BinaryIO
 from stackctl.courier.misfit import Misfit
 from stackctl.errors import MachineError
 from stackctl.kinds import BACKENDS
-from stackctl.stores.base import BackendStore, Census, Entry
-from stackctl.stores.credentials import Credential, EncryptionKey
+from stackctl.settings import Settings
+from stackctl.stores.base import BackendStore, Census, Entry, Note
+from stackctl.stores.credentials import (
+    Credential,
+    DatabasePassword,
+    EncryptionKey,
+    ExternalPassword,
+)
 from stackctl.stores.reach import Reach
 
 _CHUNK = 1 << 20
@@ -42,10 +48,37 @@ class Database(BackendStore):
         with reach.courier("rows-out", relocations=relocations, cut_for=cut_for) as pipe:
             yield pipe.stdout
 
-    def credentials(self) -> list[Credential]:
+    def is_elsewhere(self, settings: Settings) -> bool:
+        """Somebody else runs it, and may have more in it."""
+        return BACKENDS[self.kind].service in settings.elsewhere
+
+    def left_out(self, reach: Reach, note: Note) -> list[str]:
+        """Tables beside MLflow's that no dump takes along, which is noted.
+
+        Of a database of its own it takes everything.
+        """
+        found = reach.ask("strangers")["tables"] if self.is_elsewhere(reach.settings) else []
+        if found:
+            note(f"{', '.join(found)}: tables of the database that MLflow did not make")
+        return list(found)
+
+    def make_schema(self, reach: Reach, revision: str) -> None:
+        """Make MLflow's tables anew, as they were at a version; the stack's own has no others."""
+        sparing = self.is_elsewhere(reach.settings)
+        reach.ask("make-schema", revision=revision, sparing=sparing)
+
+    def password(self, settings: Settings) -> Credential:
+        """That of the user as which MLflow comes."""
+        service = BACKENDS[self.kind].service
+        if self.is_elsewhere(settings):
+            return ExternalPassword()
+        return DatabasePassword(f"{service}_password", service)
+
+    def credentials(self, settings: Settings) -> list[Credential]:
         """The keys with which MLflow encrypts what it keeps in it."""
         kind = BACKENDS[self.kind]
-        return [EncryptionKey(key, kind.service) for key in kind.keys]
+        service = "" if self.is_elsewhere(settings) else kind.service
+        return [EncryptionKey(key, service) for key in kind.keys]
 
     def elsewhere(self, reach: Reach, own: Sequence[str]) -> list[dict[str, Any]]:
         """As its rows say."""

@@ -5,21 +5,18 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
-from stackctl.courier.errors import Refused
-from stackctl.courier.frames import Frame, read_frames
 from stackctl.errors import MachineError
 from stackctl.progress import Progress
+from stackctl.settings import Settings
+from stackctl.stores import rowstream
 from stackctl.stores.base import Entry, Note, Ranges
-from stackctl.stores.credentials import Credential, DatabasePassword
-from stackctl.stores.database import Database, another, copy
+from stackctl.stores.credentials import Credential
+from stackctl.stores.database import Database, another
 from stackctl.stores.reach import Reach
-from stackctl.stores.tally import Tally
 
 _NAME = "mysql.rows"
 # How each table was made: MLflow makes its own again, somebody else's are made by this.
 _TABLES = "mysql.tables"
-# Followed by the version of the login's own schema.
-_LOGIN = "login.rows."
 
 
 class MySQL(Database):
@@ -34,53 +31,38 @@ class MySQL(Database):
 
     def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
         """It is neither rows to their end, nor how tables were made."""
-        if entry.path not in self.dumped and not entry.path.startswith(_LOGIN):
+        if entry.path not in self.dumped and not rowstream.is_login(entry.path):
             return self.another
         try:
             if entry.path == _TABLES:
                 made = json.load(content)
                 return "" if isinstance(made, dict) and "tables" in made else self.another
-            with Tally() as tally:
-                for frame in read_frames(content):
-                    if isinstance(frame, Frame):
-                        tally.take(frame.table, frame.columns, frame.data.split(b"\n")[:-1])
-                return tally.differs(counts) if entry.path == _NAME else ""
+            return rowstream.flaw(entry, content, counts)
         except ValueError:
             return self.another
-        except Refused as error:
-            return f"cannot be read: {error}"
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every row, of one snapshot; those of the login are another one's."""
-        tables = json.dumps(reach.ask("definitions")).encode()
+        without = self.left_out(reach, note)
+        tables = json.dumps(reach.ask("definitions", without=without)).encode()
         yield Entry(_TABLES, len(tables)), io.BytesIO(tables)
-        with reach.courier("rows-out") as pipe:
-            yield Entry(_NAME, None), pipe.stdout
-        if reach.settings.auth == "basic":
-            revision = reach.ask("login-revision")["revision"]
-            with reach.courier("rows-out", part="login") as pipe:
-                yield Entry(f"{_LOGIN}{revision}", None), pipe.stdout
+        yield from rowstream.dump(reach, _NAME, without)
 
     def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Make the schema of that version anew, and fill it in one transaction."""
-        reach.ask("make-schema", revision=revision)
+        self.make_schema(reach, revision)
         for entry, content in entries:
             if entry.path == _TABLES:
                 reach.ask("define", **json.load(content))
-                continue
-            login = entry.path.startswith(_LOGIN)
-            if login:
-                reach.ask("make-login", revision=entry.path.removeprefix(_LOGIN))
-            elif entry.path != _NAME:
+            elif entry.path == _NAME or rowstream.is_login(entry.path):
+                rowstream.load(reach, entry, content)
+            else:
                 raise another(entry.path)
-            with reach.courier("rows-in", part="login" if login else "tracking") as pipe:
-                copy(content, pipe.stdin)
-                pipe.stdin.close()
-                pipe.stdout.read()
 
-    def credentials(self) -> list[Credential]:
+    def credentials(self, settings: Settings) -> list[Credential]:
         """The passwords of users `mlflow` and `root`, and what every database has."""
-        return [DatabasePassword("mysql"), RootPassword(), *super().credentials()]
+        root = [] if self.is_elsewhere(settings) else [RootPassword()]
+        return [self.password(settings), *root, *super().credentials(settings)]
 
 
 class RootPassword(Credential):

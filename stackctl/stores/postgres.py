@@ -1,27 +1,37 @@
-"""PostgreSQL as a service of the stack."""
+"""PostgreSQL: a service of the stack, or one that somebody else runs."""
 
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from stackctl.stores import pgdump
+from stackctl.settings import Settings
+from stackctl.stores import pgdump, rowstream
 from stackctl.stores.base import Entry, Note, Ranges
-from stackctl.stores.credentials import Credential, DatabasePassword
-from stackctl.stores.database import Database, copy, single
+from stackctl.stores.credentials import Credential
+from stackctl.stores.database import Database, another, copy
 from stackctl.stores.reach import Reach
 from stackctl.stores.tally import Tally
 
-_NAME = "postgres.dump"
+# What pg_dump writes beside a server of the stack's own, and what any server gives and takes.
+_DUMP, _ROWS = "postgres.dump", "postgres.rows"
 
 
 class PostgreSQL(Database):
     """Runs as rows in PostgreSQL."""
 
     kind = "postgres"
-    dumped = (_NAME,)
+
+    def lacks(self, dumped: Iterable[str]) -> set[str]:
+        """It is there in one of two forms."""
+        return set() if {_DUMP, _ROWS} & set(dumped) else {_DUMP}
 
     def flaw(self, entry: Entry, content: BinaryIO, counts: Ranges) -> str:
-        """It is not what pg_dump writes in its own format, to its end, or holds something else."""
-        if entry.path != _NAME or content.read(len(pgdump.MAGIC)) != pgdump.MAGIC:
+        """It is neither what pg_dump writes in its own format, to its end, nor rows."""
+        if entry.path == _ROWS or rowstream.is_login(entry.path):
+            try:
+                return rowstream.flaw(entry, content, counts)
+            except ValueError:
+                return self.another
+        if entry.path != _DUMP or content.read(len(pgdump.MAGIC)) != pgdump.MAGIC:
             return self.another
         with Tally() as tally:
             try:
@@ -30,15 +40,29 @@ class PostgreSQL(Database):
                 return str(error)
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
-        """What pg_dump writes in its own format, of one snapshot."""
+        """One snapshot: what pg_dump writes, or of a server of whatever version the rows."""
+        if self.is_elsewhere(reach.settings):
+            yield from rowstream.dump(reach, _ROWS, self.left_out(reach, note))
+            return
         with reach.within("postgres", "postgres-dump.sh") as pipe:
-            yield Entry(_NAME, None), pipe.stdout
+            yield Entry(_DUMP, None), pipe.stdout
 
     def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
-        """Replace the database in one transaction."""
-        with reach.within("postgres", "postgres-load.sh") as pipe:
-            copy(single(entries, _NAME), pipe.stdin)
+        """Replace the database: in one transaction by pg_restore, else table by table."""
+        for number, (entry, content) in enumerate(entries):
+            if entry.path == _DUMP and not self.is_elsewhere(reach.settings):
+                with reach.within("postgres", "postgres-load.sh") as pipe:
+                    copy(content, pipe.stdin)
+                continue
+            if number == 0:
+                self.make_schema(reach, revision)
+            if entry.path == _DUMP:
+                rowstream.load_dump(reach, content)
+            elif entry.path == _ROWS or rowstream.is_login(entry.path):
+                rowstream.load(reach, entry, content)
+            else:
+                raise another(entry.path)
 
-    def credentials(self) -> list[Credential]:
-        """The password of role `mlflow`, and what every database has."""
-        return [DatabasePassword("postgres"), *super().credentials()]
+    def credentials(self, settings: Settings) -> list[Credential]:
+        """The password as which MLflow comes, and what every database has."""
+        return [self.password(settings), *super().credentials(settings)]

@@ -11,9 +11,13 @@ one that was taken away is void after `SECONDS`, as is who was an administrator,
 import threading
 from contextvars import ContextVar
 
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from cachetools import TTLCache
+from sqlalchemy import Table, event
 
 SECONDS = 5
+_VERSION = "alembic_version_auth"
 _ENTRIES = 10_000
 # In what is decided now, what is remembered may be used.
 _REMEMBERING = ContextVar("remembering", default=False)
@@ -65,6 +69,38 @@ def quicken(auth):
     auth.filter_experiment_ids = lambda ids: all_by_memory(allowed, ids) or allowed(ids)
     auth.sender_is_admin = remembered(auth.sender_is_admin)
     return True
+
+
+def migrate_in_mysql(utils):
+    """Have MLflow's module `utils` make the login's tables in MySQL too.
+
+    MLflow 3.17.2 asks for their version in a transaction, and makes them by another connection
+    meanwhile. That waits for the first, which has looked at a table that it is about to make, for
+    ever. And it gives two constraints one name. (The couriers' `login.migrate` does the same.)
+    """
+    if not callable(migrate := getattr(utils, "migrate", None)):
+        return
+
+    def migrate_if_needed(engine, revision):
+        with engine.connect() as connection:
+            asked = MigrationContext.configure(connection, opts={"version_table": _VERSION})
+            there = asked.get_current_revision()
+        scripts = ScriptDirectory.from_config(utils._get_alembic_config(str(engine.url)))
+        if there == scripts.get_current_head():
+            return
+        event.listen(Table, "before_create", _without_names)
+        try:
+            migrate(engine, revision)
+        finally:
+            event.remove(Table, "before_create", _without_names)
+
+    utils.migrate_if_needed = migrate_if_needed
+
+
+def _without_names(table, connection, **_):
+    if connection.dialect.name == "mysql":
+        for constraint in table.foreign_key_constraints:
+            constraint.name = None
 
 
 def remembered(decide):

@@ -37,7 +37,9 @@ from mlflow.cli import cli
 if "basic-auth" in sys.argv:
     import mlflow.server.auth
 
-    runpy.run_path(str(Path(__file__).with_name("mlflow_login.py")))["quicken"](mlflow.server.auth)
+    login = runpy.run_path(str(Path(__file__).with_name("mlflow_login.py")))
+    login["quicken"](mlflow.server.auth)
+    login["migrate_in_mysql"](mlflow.server.auth.sqlalchemy_store.dbutils)
 
 if signs_on := "oidc-auth" in sys.argv:
     # Its workers look for it by that name.

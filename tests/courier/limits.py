@@ -8,7 +8,7 @@ from sqlalchemy.dialects import mysql
 
 from stackctl.courier import limits
 from stackctl.courier.database import migrate
-from stackctl.courier.tables import Part, belongs
+from stackctl.courier.parts import Part, belongs
 
 _LONGER = (sa.BigInteger, mysql.TINYINT)
 _HEAD = '''"""How many characters each text of MLflow's schema holds, on PostgreSQL and MySQL alike.

@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from stackctl.courier.counting import COUNTED
+from stackctl.courier.parts import Part, belongs
 from stackctl.courier.relocation import LOCATED
-from stackctl.courier.tables import Part, belongs
 from stackctl.versions import MLFLOW, older
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ import pytest
 
 from stackctl.courier.errors import CourierError, DatabaseFailed, Refused
 from stackctl.courier.frames import End, read_frames
+from stackctl.courier.parts import Part
 from stackctl.courier.rows import digest, read_rows, write_rows
-from stackctl.courier.tables import Part
 from tests.courier import TELLING_ITS_PEAK
 from tests.courier.random_store import HOSTILE
 

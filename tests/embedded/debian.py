@@ -12,7 +12,7 @@ import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
@@ -43,13 +43,15 @@ class Programs:
 
     `programs`: name -> path in the tree and the options (shell words, `$root` is the tree) that
     tell the program where its files are. `links`: path in the prefix -> path in the tree. Paths
-    in the tree may be patterns.
+    in the tree may be patterns. `called`: name -> what a program takes for its own path, where that
+    matters.
     """
 
     suite: str
     packages: tuple[str, ...]
     programs: Mapping[str, str]
     links: Mapping[str, str]
+    called: Mapping[str, str] = field(default_factory=dict)
 
     def ensure(self) -> Path:
         """The folder for PATH, made if it is not there yet. Raises ProgramsUnavailable."""
@@ -74,7 +76,8 @@ class Programs:
                 link.symlink_to(os.path.relpath(_only(tree, pattern), link.parent))
             for name, words in self.programs.items():
                 pattern, _, options = words.partition(" ")
-                command = _command(tree, name, _only(tree, pattern))
+                argv0 = self.called.get(name, name)
+                command = _command(tree, argv0, _only(tree, pattern))
                 wrapper = tree / "prefix/bin" / name
                 wrapper.write_text(
                     WRAPPER.format(root=shlex.quote(str(root)), command=command, options=options)
@@ -134,6 +137,22 @@ def mysql() -> Path:
     ).ensure()
 
 
+def postgresql() -> Path:
+    """A folder with `initdb` and `postgres` of PostgreSQL 15, with TLS, of Debian bookworm."""
+    place = "usr/lib/postgresql/15/bin"
+    return Programs(
+        "bookworm",
+        ("postgresql-15",),
+        {
+            "initdb": f'{place}/initdb -L "$root/usr/share/postgresql/15"',
+            "postgres": f"{place}/postgres",
+        },
+        {},
+        # initdb starts the one beside it; and that finds its files from where it is.
+        {"initdb": "$root/prefix/bin/initdb", "postgres": f"$root/{place}/postgres"},
+    ).ensure()
+
+
 def adminer() -> Path:
     """A folder with `php`, which can reach MySQL and MariaDB, and the page `adminer.php`."""
     modules = ("ctype", "iconv", "mysqlnd", "mysqli", "pdo", "pdo_mysql")
@@ -171,7 +190,7 @@ def _only(tree: Path, *patterns: str) -> Path:
     return found[0]
 
 
-def _command(tree: Path, name: str, program: Path) -> str:
+def _command(tree: Path, argv0: str, program: Path) -> str:
     """The shell words that run a program of the tree when the tree is at `$root`."""
     target = f'"$root/{program.relative_to(tree)}"'
     if program.read_bytes()[:4] != b"\x7fELF":
@@ -180,7 +199,7 @@ def _command(tree: Path, name: str, program: Path) -> str:
         return f"/bin/sh {target}"
     loader = _only(tree, "lib/*/ld-linux*.so.*", "usr/lib/*/ld-linux*.so.*")
     libraries = f"$root/usr/lib/{loader.parent.name}:$root/lib/{loader.parent.name}"
-    start = f'"$root/{loader.relative_to(tree)}" --argv0 {name}'
+    start = f'"$root/{loader.relative_to(tree)}" --argv0 "{argv0}"'
     return f'{start} --library-path "{libraries}" {target}'
 
 

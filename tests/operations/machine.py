@@ -104,6 +104,8 @@ class Database:
             An API key that opens without any was encrypted with MLflow's default passphrase.
         users: Those of MLflow's login beside its administrator, and what each may do.
         login_revision: Of its tables.
+        claim: Which stack serves it, where it is somebody else's.
+        says: What it tells of itself, where that is not as one that is good and empty.
     """
 
     tables: dict[str, list[str]] = field(default_factory=dict)
@@ -113,6 +115,8 @@ class Database:
     sealed: dict[str, dict[str, str]] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=dict)
     login_revision: str = "now"
+    claim: str = ""
+    says: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -278,7 +282,10 @@ class Machine:
             artifacts[f"artifacts/0/run{number}/artifacts/model.bin"] = f"model {number}".encode()
 
     def _database(self, known: "Known") -> Database:
-        service = known.scenario.backend_kind.service
+        service, chosen = known.scenario.backend_kind.service, known.manifest.settings
+        if service and chosen["database"] == "external":
+            # It runs wherever it is, whoever asks.
+            return self.world.databases.setdefault(str(chosen["database_name"]), Database())
         if service and not self._runs(known.mark, service):
             raise MachineError(f"service {service} does not answer")
         place = known.mark if service else known.label.read_text()

@@ -107,8 +107,8 @@ class MemoryBackend(BackendStore):
     def elsewhere(self, reach: Reach, own: Sequence[str]) -> list[dict[str, Any]]:
         return list(reach.ask("elsewhere", roots=list(own))["places"])
 
-    def credentials(self) -> list[Credential]:
-        return self._real.credentials()
+    def credentials(self, settings: Settings) -> list[Credential]:
+        return self._real.credentials(settings)
 
 
 class MemoryArtifacts(ArtifactStore):
@@ -287,6 +287,22 @@ class MemoryCourier:
 
     def _password_login(self, _: bytes, new: str) -> dict[str, Any]:
         self._held.passwords["admin_password"] = new
+        return {}
+
+    def _database_look(self, _: bytes) -> dict[str, Any]:
+        held = self._held
+        good = {
+            "version": "18.1", "tls": True, "only_read": False, "schema": "public",
+            "may_create": True, "free": 97, "late": 0.0, "revision": held.revision, "known": True,
+            "newest": True, "counts": {"runs": len(held.tables.get("runs", []))},
+            "claim": held.claim, "strangers": [],
+            "encrypted": {kind: len(rows) for kind, rows in held.sealed.items()},
+        }  # fmt: skip
+        return good | held.says
+
+    def _database_claim(self, _: bytes, claim: str, whose: str) -> dict[str, Any]:
+        if self._held.claim in ("", whose):
+            self._held.claim = claim
         return {}
 
     def _keys_taken(self, _: bytes, kind: str, values: list[str]) -> dict[str, Any]:

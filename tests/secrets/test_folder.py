@@ -25,7 +25,8 @@ from stackctl.secrets.rules import rule
 from stackctl.secrets.value import forms
 from tests.disk import full, small_disk
 
-ALL = ["admin_password", "ca_certificate", "ca_key", "flask_secret_key", "gateway_passphrase",
+ALL = ["admin_password", "ca_certificate", "ca_key", "database_client_certificate",
+       "database_client_key", "database_password", "flask_secret_key", "gateway_passphrase",
        "mysql_password", "mysql_root_password", "oidc_client_secret", "postgres_password",
        "s3_access_key", "s3_secret_key", "tls_certificate", "tls_key", "webhook_key"]  # fmt: skip
 MADE = [name for name in ALL if not rule(name).given]

@@ -40,6 +40,15 @@ SAMPLES: dict[str, tuple[str, object, str]] = {
     "oidc.admin_groups": ("ml-admins", ["ml-admins"], "ml-admins"),
     "public_hosts": ("a.example, b:81", ["a.example", "b:81"], "a.example,b:81"),
     "data": ("~/my 'data' #1", "~/my 'data' #1", "~/my 'data' #1"),
+    "database": ("external", "external", "external"),
+    "database_host": ("db.example.org", "db.example.org", "db.example.org"),
+    "database_port": ("6432", 6432, "6432"),
+    "database_name": ("it's ml", "it's ml", "it's ml"),
+    "database_user": ("ada@team", "ada@team", "ada@team"),
+    "database_schema": ("ml", "ml", "ml"),
+    "database_tls": ("require", "require", "require"),
+    "database_ca": ("/etc/ssl/c a.pem", "/etc/ssl/c a.pem", "/etc/ssl/c a.pem"),
+    "database_certificate": ("yes", True, "true"),
     "object_store": ("rustfs", "rustfs", "rustfs"),
     "object_store_endpoint": ("https://s3.x:9000/", "https://s3.x:9000/", "https://s3.x:9000"),
     "transfers": ("direct", "direct", "direct"),
@@ -64,6 +73,7 @@ SAMPLES: dict[str, tuple[str, object, str]] = {
 KEYS = list(SAMPLES)
 # What some can do nothing without.
 BESIDE = {
+    "database": {"database_host": "db.example.org"},
     "tls": {"public_url": "https://ml.example.org"},
     "http_port": {"public_url": "https://ml.example.org", "tls": "internal"},
     "replicas": {"public_url": "https://ml.example.org", "tls": "internal"},

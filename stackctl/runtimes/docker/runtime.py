@@ -389,7 +389,7 @@ class Docker:
             artifacts=proxy if scenario.writer == "artifacts-server" else None,
             objects=(
                 settings.object_store_endpoint
-                if settings.object_store == "external"
+                if "objects" in settings.elsewhere
                 else str(by_name("objects"))
             ),
         )

@@ -73,12 +73,12 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     with ExitStack() as stack:
         try:
             found = {
-                "mysql": stack.enter_context(servers.mysql(debian.mysql())),
-                "mariadb": stack.enter_context(servers.mysql(debian.mariadb())),
+                "mysql": stack.enter_context(servers.mysql(debian.mysql())).address,
+                "mariadb": stack.enter_context(servers.mysql(debian.mariadb())).address,
             }
         except debian.ProgramsUnavailable as reason:
             pytest.skip(f"no MySQL: {reason}")
-        found["postgres"] = stack.enter_context(servers.postgres())
+        found["postgres"] = stack.enter_context(servers.postgres()).address
         stores = Stores(folder, found)
         empty, *more = (str(folder / f"{name}.db") for name in ("empty", "client", "login"))
         client, login = (f"sqlite:///{path}" for path in more)

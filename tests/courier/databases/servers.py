@@ -7,31 +7,101 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import sqlalchemy
 
+from stackctl.pace import Patience
 from stackctl.runtimes.embedded import components
 from tests.contract.driving import free_port
+from tests.embedded import debian
 
 DATABASE = "store"
 # What an address has to quote.
 PASSWORD = f"p@s/s:w% {secrets.token_hex(8)}"
 
 
+@dataclass(frozen=True)
+class Tls:
+    """What a server shows, and whose clients' certificates it takes; it speaks nothing else."""
+
+    authority: str
+    certificate: str
+    key: str
+
+    def files(self, folder: Path, user: str) -> dict[str, Path]:
+        """Them as files that a server of this user reads."""
+        found = {}
+        for name, text in (("ca", self.authority), ("cert", self.certificate), ("key", self.key)):
+            found[name] = folder / f"{name}.pem"
+            found[name].write_text(text)
+            found[name].chmod(0o600)
+            if user:
+                shutil.chown(found[name], user)
+        return found
+
+
+@dataclass
+class Running:
+    """A server.
+
+    Attributes:
+        address: Of a database, as who may do everything.
+    """
+
+    address: str
+    _command: list[str]
+    _user: str
+    _folder: Path
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Have it run, and answer."""
+        log = self._folder / "log"
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                self._command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=self._folder,
+                **_as(self._user),
+            )  # fmt: skip
+        engine, patience = sqlalchemy.create_engine(self.address), Patience(60)
+        while True:
+            try:
+                engine.connect().close()
+                break
+            except sqlalchemy.exc.OperationalError as error:
+                said = f"{error}\n{log.read_text(errors='replace')[-2000:]}"
+            assert self._process.poll() is None, said
+            assert not patience.is_over(), said
+            time.sleep(0.1)
+        engine.dispose()
+
+    def stop(self) -> None:
+        """End it at once, with all that belongs to it."""
+        if self._process is None:
+            return
+        found = psutil.Process(self._process.pid).children(recursive=True)
+        self._process.kill()
+        for child in found:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(found, timeout=30)
+        self._process.wait()
+        self._process = None
+
+
 @contextmanager
-def postgres() -> Iterator[str]:
-    """PostgreSQL from the wheel of the embedded runtime; gives the address of a database."""
+def postgres(tls: Tls | None = None) -> Iterator[Running]:
+    """PostgreSQL; with a database.
+
+    That of the embedded runtime's wheel, or with TLS, which that has not, Debian's 15.
+    """
     user = components.service_user()
-    found = components.find_all()["postgres"]
-    if user:
-        usable = components.for_user(found, user)
-        components.copy(found, usable)
-        found = usable
-    programs = Path(found.programs["bin"])
+    programs = debian.postgresql() if tls else _bundled(user)
     with _folder(user) as folder:
         (folder / "password").write_text(PASSWORD)
         data = folder / "data"
@@ -42,18 +112,40 @@ def postgres() -> Iterator[str]:
         )  # fmt: skip
         port = free_port()
         command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
-        for setting in ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"):
+        settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off"]
+        if tls is not None:
+            files = tls.files(folder, user)
+            settings += ["ssl=on", *(f"ssl_{kind}_file={path}" for kind, path in files.items())]
+            hba = data / "pg_hba.conf"
+            # Who shows a certificate has to be whom it is for, and a password is asked of all.
+            hba.write_text(
+                "local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+            )
+        for setting in settings:
             command += ["-c", setting]
 
         address = f"postgresql+psycopg2://tests:{quote(PASSWORD, '')}@127.0.0.1:{port}/"
-        with _server(command, user, folder, f"{address}postgres") as connection:
-            connection.execute(sqlalchemy.text(f"CREATE DATABASE {DATABASE}"))
-            yield f"{address}{DATABASE}"
+        with _server(command, user, folder, f"{address}postgres") as running:
+            engine = sqlalchemy.create_engine(running.address, isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.execute(sqlalchemy.text(f"CREATE DATABASE {DATABASE}"))
+            engine.dispose()
+            running.address = f"{address}{DATABASE}"
+            yield running
+
+
+def _bundled(user: str) -> Path:
+    found = components.find_all()["postgres"]
+    if user:
+        usable = components.for_user(found, user)
+        components.copy(found, usable)
+        found = usable
+    return Path(found.programs["bin"])
 
 
 @contextmanager
-def mysql(programs: Path) -> Iterator[str]:
-    """MySQL or MariaDB, whichever is in the folder; gives the address of a database."""
+def mysql(programs: Path, tls: Tls | None = None) -> Iterator[Running]:
+    """MySQL or MariaDB, whichever is in the folder; with a database."""
     with _folder("") as folder:
         data = folder / "data"
         options = ["--no-defaults", f"--datadir={data}"]
@@ -80,10 +172,15 @@ def mysql(programs: Path) -> Iterator[str]:
             "--character-set-server=utf8mb4", "--innodb-flush-log-at-trx-commit=0",
             "--skip-name-resolve",
         ]  # fmt: skip
+        if tls is not None:
+            files = tls.files(folder, "")
+            command += ["--require-secure-transport=ON"]
+            command += [f"--ssl-{kind}={path}" for kind, path in files.items()]
 
         address = f"mysql+pymysql://tests:{quote(PASSWORD, '')}@127.0.0.1:{port}/{DATABASE}"
-        with _server(command, "", folder, address):
-            yield address
+        address += "?ssl_check_hostname=false" if tls else ""
+        with _server(command, "", folder, address) as running:
+            yield running
 
 
 @contextmanager
@@ -99,32 +196,14 @@ def _folder(user: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _server(
-    command: list[str], user: str, folder: Path, address: str
-) -> Iterator[sqlalchemy.Connection]:
-    """A server while it runs, and a connection to it."""
-    engine = sqlalchemy.create_engine(address, isolation_level="AUTOCOMMIT")
-    log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
-                                   cwd=folder, **_as(user))  # fmt: skip
+def _server(command: list[str], user: str, folder: Path, address: str) -> Iterator[Running]:
+    """A server while it runs."""
+    running = Running(address, command, user, folder)
     try:
-        end = time.monotonic() + 60
-        while True:
-            try:
-                connection = engine.connect()
-                break
-            except sqlalchemy.exc.OperationalError as error:
-                said = f"{error}\n{log.read_text(errors='replace')[-2000:]}"
-            assert process.poll() is None, said
-            assert time.monotonic() < end, said
-            time.sleep(0.1)
-        with closing(connection):
-            yield connection
+        running.start()
+        yield running
     finally:
-        engine.dispose()
-        process.kill()
-        process.wait()
+        running.stop()
 
 
 def _run(command: list[str], user: str = "") -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from stackctl.courier.errors import Refused
 from stackctl.courier.frames import End
+from stackctl.courier.parts import Part
 from stackctl.courier.rows import digest, read_rows, write_rows
-from stackctl.courier.tables import Part
 from tests.courier import TELLING_ITS_PEAK
 from tests.courier.databases.conftest import Stores
 
