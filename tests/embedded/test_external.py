@@ -95,11 +95,13 @@ class Team:
     name: str
     database: str
 
-    def words(self, *more: str, name: str = "", database: str = "") -> list[str]:
+    def words(
+        self, *more: str, name: str = "", database: str = "", user: str = "tests"
+    ) -> list[str]:
         """A deploy."""
         name = name or self.name
         put(self.person, name, str(self.server.url.password))
-        chosen = self.server.settings(database or self.database, *more)
+        chosen = self.server.settings(database or self.database, *more, user=user)
         return [*words(SCENARIOS[self.server.kind], name, *ONE_WORKER), *chosen]
 
 
@@ -147,19 +149,30 @@ def test_what_cannot_be_used_is_refused_before_anything_starts(
 
 
 def test_runs_go_there_and_come_back_from_whatever_happens(
-    team: Team, tmp_path: Path, name: str
+    team: Team, authority: Authority, tmp_path: Path, name: str
 ) -> None:
-    """In a schema beside tables of somebody else where there are schemas, and with a login."""
+    """With a login; and where that can be, in a schema beside somebody else's tables, by a
+    certificate and a password of its own.
+    """
     person, server, archive = team.person, team.server, tmp_path / "a.tar"
-    more, database = [], team.database
+    more, database, user = ["auth=basic"], team.database, "tests"
     if server.kind == "postgres":
-        more, database = ["database_schema=ml"], "other"
-        server.do("CREATE SCHEMA ml", database=database)
-    deployed = Deployed(person, tuple(team.words("auth=basic", *more, database=database)))
+        more, database = [*more, "database_schema=ml"], "other"
+        user = servers.CERTIFIED
+        server.do(
+            f"CREATE ROLE {user} LOGIN PASSWORD '{server.url.password}'".replace("%", "%%"),
+            f"CREATE SCHEMA ml AUTHORIZATION {user}", database=database,
+        )  # fmt: skip
+        line = team.words(*more, database=database, user=user)
+        refused(person, line, 3, "lets no server in", "certificate")
+        more.append("database_certificate=true")
+    deployed = Deployed(person, tuple(team.words(*more, database=database, user=user)))
+    given(person, name, authority)
     deployed.deploy()
     person.client("write", name)
     # Nobody else's stack writes there.
-    second = team.words("auth=basic", *more, database=database, name=f"{name}-2")
+    second = team.words(*more, database=database, user=user, name=f"{name}-2")
+    given(person, f"{name}-2", authority)
     refused(person, second, 2, f"is served by stack '{name}'")
     assert "database, " in person.run("plan", *deployed.words[1:]).stderr
     # While it is down nothing is lost, and it is found again.
@@ -168,13 +181,16 @@ def test_runs_go_there_and_come_back_from_whatever_happens(
     server.running.start()
     until(lambda: deployed.state() == "running", seconds=60, what="it heals")
     person.client("read", name)
-    person.ok("secrets", "rotate", "admin_password", "webhook_key", "--stack", name)
+    # The root of this server is not to get another.
+    mine = ["database_password"] if user != "tests" else []
+    person.ok("secrets", "rotate", "admin_password", "webhook_key", *mine, "--stack", name)
+    password = deployed.stack.secrets.read("database_password").reveal()
     person.ok("backup", name, "-o", str(archive))
     person.ok("gc", name)
     # Nothing of it is left there but what was somebody else's.
     person.ok("remove", name, "--volumes", "--confirm", name)
-    put(person, name, str(server.url.password))
-    server.do(*empty(server, database), database=database)
+    given(person, name, authority, password)
+    server.do(*empty(server, database, user), database=database)
     person.ok("restore", str(archive), "--as-it-was")
     person.client("read", name)
     if server.kind == "postgres":
@@ -188,13 +204,22 @@ def test_runs_go_there_and_come_back_from_whatever_happens(
         person.ok("remove", name, "--volumes", "--confirm", name)
         # What pg_dump 18 wrote goes into PostgreSQL 15.
         put(person, name, str(server.url.password))
-        flags = server.settings(team.database, "database_schema=")
+        flags = server.settings(team.database, "database_schema=", "database_certificate=false")
         person.ok("restore", str(tmp_path / "own.tar"), "--name", name, *flags)
         person.client("read", name)
 
 
-def empty(server: Server, database: str) -> list[str]:
+def given(person: User, name: str, authority: Authority, password: str = "") -> None:
+    """What the owner of the database gave; all of it is asked for where it is PostgreSQL's."""
+    certificate, key = authority.issue("the team")
+    put(person, name, certificate, "database_client_certificate")
+    put(person, name, key, "database_client_key")
+    if password:
+        put(person, name, password)
+
+
+def empty(server: Server, database: str, user: str) -> list[str]:
     """The statements that leave nothing of MLflow in a database."""
     if server.kind == "postgres":
-        return ["DROP SCHEMA ml CASCADE", "CREATE SCHEMA ml"]
+        return ["DROP SCHEMA ml CASCADE", f"CREATE SCHEMA ml AUTHORIZATION {user}"]
     return [f"DROP DATABASE `{database}`", f"CREATE DATABASE `{database}` CHARACTER SET utf8mb4"]

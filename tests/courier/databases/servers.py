@@ -21,7 +21,7 @@ from stackctl.runtimes.embedded import components
 from tests.contract.driving import free_port
 from tests.embedded import debian
 
-DATABASE = "store"
+DATABASE, CERTIFIED = "store", "certified"
 # What an address has to quote.
 PASSWORD = f"p@s/s:w% {secrets.token_hex(8)}"
 
@@ -95,8 +95,8 @@ class Running:
 
 
 @contextmanager
-def postgres(tls: Tls | None = None) -> Iterator[Running]:
-    """PostgreSQL; with a database.
+def postgres(tls: Tls | None = None, address: str = "127.0.0.1") -> Iterator[Running]:
+    """PostgreSQL at an address of this machine; with a database.
 
     That of the embedded runtime's wheel, or with TLS, which that has not, Debian's 15.
     """
@@ -112,19 +112,21 @@ def postgres(tls: Tls | None = None) -> Iterator[Running]:
         )  # fmt: skip
         port = free_port()
         command = [str(programs / "postgres"), "-D", str(data), "-p", str(port)]
-        settings = ["listen_addresses=127.0.0.1", f"unix_socket_directories={folder}", "fsync=off"]
+        settings = [f"listen_addresses={address}", f"unix_socket_directories={folder}", "fsync=off"]
         if tls is not None:
             files = tls.files(folder, user)
             settings += ["ssl=on", *(f"ssl_{kind}_file={path}" for kind, path in files.items())]
             hba = data / "pg_hba.conf"
-            # Who shows a certificate has to be whom it is for, and a password is asked of all.
+            # Of one a certificate is asked too.
             hba.write_text(
-                "local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+                "local all all scram-sha-256\n"
+                f"hostssl all {CERTIFIED} all scram-sha-256 clientcert=verify-ca\n"
+                "hostssl all all all scram-sha-256\n"
             )
         for setting in settings:
             command += ["-c", setting]
 
-        address = f"postgresql+psycopg2://tests:{quote(PASSWORD, '')}@127.0.0.1:{port}/"
+        address = f"postgresql+psycopg2://tests:{quote(PASSWORD, '')}@{address}:{port}/"
         with _server(command, user, folder, f"{address}postgres") as running:
             engine = sqlalchemy.create_engine(running.address, isolation_level="AUTOCOMMIT")
             with engine.connect() as connection:
