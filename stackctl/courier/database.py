@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from importlib import import_module
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
-from stackctl.courier import claims, login, schemas
+from stackctl.courier import claims, login, schemas, strangers
 from stackctl.courier.copytext import escape, unescape
 from stackctl.courier.counting import counted
 from stackctl.courier.errors import CourierError, first_line
@@ -52,12 +50,12 @@ def counts(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any
 def make_schema(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
     """Drop everything in the database, and make the schema of `revision` (the newest where "").
 
-    Where `sparing`, tables that MLflow did not make stay, and what says whose it is.
+    What says whose it is stays.
     """
     made = engine()
     with made.connect() as connection:
-        claim = claims.read(connection) if job.get("sparing") else ""
-    drop_all(made, _strangers(made) if job.get("sparing") else None)
+        claim = claims.read(connection)
+    drop_all(made)
     migrate(made, job.get("revision") or "heads")
     with made.begin() as connection:
         if claim:
@@ -65,12 +63,12 @@ def make_schema(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str,
         return {"revision": schemas.revision(connection, schemas.TRACKING)}
 
 
-def definitions(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
-    """The statement that makes each table of the tracking store but `without`, as MySQL says it."""
+def definitions(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, Any]:
+    """The statement that makes each table of the tracking store, as MySQL says it."""
     made = engine()
     quote = made.dialect.identifier_preparer.quote
     with made.connect() as connection:
-        out = set(job.get("without", ()))
+        out = strangers.names(connection)
         names = [n for n in sa.inspect(connection).get_table_names()
                  if belongs(n, Part.TRACKING) and n not in out]  # fmt: skip
         asked = {n: f"SHOW CREATE TABLE {quote(n)}".replace("%", "%%") for n in names}
@@ -213,9 +211,10 @@ def _migrate(made: sa.Engine, there: str, target: str) -> None:
         command.upgrade(config, target)
 
 
-def strangers(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[str]]:
-    """Names of tables that MLflow did not make."""
-    return {"tables": sorted(_strangers(engine()))}
+def left_alone(_job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[str]]:
+    """Names of tables that MLflow did not make, and nobody here touches."""
+    with engine().connect() as connection:
+        return {"tables": sorted(strangers.names(connection))}
 
 
 def order(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[str]]:
@@ -225,46 +224,27 @@ def order(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[
     return {"tables": [table.name for table in reflect(engine(), _part(job))]}
 
 
-def _strangers(made: sa.Engine) -> set[str]:
-    import mlflow.store
-    from mlflow.store.db.base_sql_model import Base
-    from mlflow.store.tracking.dbmodels.initial_models import Base as Initial
-
-    # What all of them define is in the one `Base`, and in that of the first version.
-    (place,) = mlflow.store.__path__
-    for path in Path(place).glob("*/dbmodels/models.py"):
-        import_module(f"mlflow.store.{path.parts[-3]}.dbmodels.models")
-    own = {*Base.metadata.tables, *Initial.metadata.tables}
-    with made.connect() as connection:
-        return {n for n in sa.inspect(connection).get_table_names()
-                if belongs(n, Part.TRACKING) and n not in own}  # fmt: skip
-
-
-def drop_all(made: sa.Engine, but: set[str] | None = None) -> None:
-    """Take away every table of the database.
-
-    Args:
-        made: Which.
-        but: Those that stay, in a database that others have too.
-    """
+def drop_all(made: sa.Engine) -> None:
+    """Take away every table of the database but those that are left alone."""
     name = made.dialect.name
+    quote = made.dialect.identifier_preparer.quote
     with made.begin() as connection:
-        if name == "postgresql" and but is not None:
-            quote = made.dialect.identifier_preparer.quote
-            for table in sorted(set(sa.inspect(connection).get_table_names()) - but):
-                connection.execute(sa.text(f"DROP TABLE {quote(table)} CASCADE"))
-            return
-        if name == "postgresql":
+        if name == "postgresql" and not strangers.may_be_there():
             connection.execute(sa.text("DROP SCHEMA public CASCADE"))
             connection.execute(sa.text("CREATE SCHEMA public"))
+            return
+        others = strangers.names(connection)
+        tables = sorted(set(sa.inspect(connection).get_table_names()) - others)
+        if name == "postgresql":
+            for table in tables:
+                connection.execute(sa.text(f"DROP TABLE {quote(table)} CASCADE"))
             return
         off, on = {
             "mysql": ("SET FOREIGN_KEY_CHECKS = 0", "SET FOREIGN_KEY_CHECKS = 1"),
             "sqlite": ("PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON"),
         }[name]
         connection.execute(sa.text(off))
-        quote = made.dialect.identifier_preparer.quote
-        for table in set(sa.inspect(connection).get_table_names()) - (but or set()):
+        for table in tables:
             connection.execute(sa.text(f"DROP TABLE {quote(table)}"))
         connection.execute(sa.text(on))
 
@@ -279,8 +259,7 @@ def rows_out(job: dict[str, Any], _in: BinaryIO, out: BinaryIO) -> None:
     if copy := job.get("uri"):
         number(sa.create_engine(copy, poolclass=sa.pool.NullPool))
     moved, cut_for = job.get("relocations", []), job.get("cut_for", "")
-    without = frozenset(job.get("without", ()))
-    rows.write_rows(copy or uri(), out, moved, _part(job), cut_for, without)
+    rows.write_rows(copy or uri(), out, moved, _part(job), cut_for)
 
 
 def rows_in(job: dict[str, Any], source: BinaryIO, _out: BinaryIO) -> object:
@@ -326,7 +305,7 @@ VERBS: dict[str, Verb] = {
     "login-revision": login_revision,
     "make-login": make_login,
     "definitions": definitions,
-    "strangers": strangers,
+    "left-alone": left_alone,
     "order": order,
     "define": define,
     "upgrade": upgrade,

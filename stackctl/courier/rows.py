@@ -15,7 +15,6 @@ of minus zero is taken for zero, as SQLite does.
 import json
 import os
 import sys
-from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -38,7 +37,6 @@ def write_rows(
     relocations: Relocations = (),
     part: Part = Part.TRACKING,
     cut_for: str = "",
-    without: Collection[str] = (),
 ) -> End:
     """Write every row of a store into `out`, in one snapshot; the store is only read.
 
@@ -52,7 +50,6 @@ def write_rows(
         part: Which of the tables.
         cut_for: A database, as `stackctl.courier.fitting` calls it; texts that are too long for it
             are cut, where they may be.
-        without: Tables of it that are left out.
 
     Returns:
         By table: how many rows were written, and their digest.
@@ -62,7 +59,6 @@ def write_rows(
         Refused: It holds a value that is not of its column's type.
     """
     with open_source(uri, part) as source:
-        source.tables = [table for table in source.tables if table.name not in without]
         end = _pass_through(source, relocations, out, cut_for)
     write_end(out, end)
     return end

@@ -13,6 +13,7 @@ import sqlalchemy
 from sqlalchemy import types
 from sqlalchemy.dialects import mysql
 
+from stackctl.courier import strangers
 from stackctl.courier.copytext import Kind
 from stackctl.courier.errors import DatabaseFailed, Refused, first_line
 from stackctl.courier.misfit import Shape
@@ -69,7 +70,7 @@ class Table:
 
 
 def reflect(engine: sqlalchemy.Engine, part: Part) -> list[Table]:
-    """The tables of a part, those that others refer to first.
+    """The tables of a part, those that others refer to first, without those that are left alone.
 
     Raises:
         DatabaseFailed: The database does not answer.
@@ -82,11 +83,13 @@ def reflect(engine: sqlalchemy.Engine, part: Part) -> list[Table]:
             warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
             metadata.reflect(connection)
             documents = _checked_json(connection)
+            others = strangers.names(connection)
     except sqlalchemy.exc.DBAPIError as error:
         raise DatabaseFailed(
             f"the database does not answer: {first_line(error.orig or error)}"
         ) from None
-    found = [table for table in metadata.sorted_tables if belongs(table.name, part)]
+    found = [table for table in metadata.sorted_tables
+             if belongs(table.name, part) and table.name not in others]  # fmt: skip
     dialect = engine.dialect.name
     return [_table(table, dialect, documents) for table in found]
 

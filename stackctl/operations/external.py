@@ -114,7 +114,7 @@ def refuse_unusable(deployment: Deployment, before: Manifest | None, progress: P
     if failure := found.get("failure"):
         raise MachineError(f"{place(settings)} lets no server in: {failure}",
                            hint=_hint(deployment, failure))  # fmt: skip
-    if wrong := _wrong(found, settings) or _theirs(found, deployment):
+    if wrong := _wrong(found, settings) or _theirs(found, deployment, before):
         what, hint = wrong
         raise UserError(f"{place(settings)} {what}", hint=f"{hint}; nothing was changed there")
     for line in worries(found, deployment):
@@ -167,10 +167,17 @@ def _wrong(found: Mapping[str, Any], settings: Settings) -> tuple[str, str] | No
     return None
 
 
-def _theirs(found: Mapping[str, Any], deployment: Deployment) -> tuple[str, str] | None:
+def _theirs(
+    found: Mapping[str, Any], deployment: Deployment, before: Manifest | None = None
+) -> tuple[str, str] | None:
     """Why another stack would lose by it, and what to do."""
-    claim = found["claim"]
-    if claim not in ("", _claim(deployment)):
+    claim, mine = found["claim"], _claim(deployment)
+    if before and before.deployed_at and claim != mine and _moved(before, deployment.settings):
+        return (
+            "is not the one that this stack has served, nor a copy of it",
+            "name that one, with database_host and database_port; or take its data there first",
+        )
+    if claim not in ("", mine):
         _, owner, name = claim.split(" ", 2)
         return (
             f"is served by stack {name!r} of another home, or of another name here ({owner})",
@@ -191,6 +198,15 @@ def _theirs(found: Mapping[str, Any], deployment: Deployment) -> tuple[str, str]
                 f"{deployment.secrets.path / kind.secret}; where nobody has it, delete them first",
             )
     return None
+
+
+def _moved(before: Manifest, settings: Settings) -> bool:
+    """It was at another place in the last deploy."""
+    there = before.settings
+    return there.get("database") == "external" and (
+        (there.get("database_host"), there.get("database_port"))
+        != (settings.database_host, settings.database_port)
+    )
 
 
 def claim(deployment: Deployment) -> None:

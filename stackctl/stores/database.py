@@ -52,20 +52,10 @@ class Database(BackendStore):
         """Somebody else runs it, and may have more in it."""
         return BACKENDS[self.kind].service in settings.elsewhere
 
-    def left_out(self, reach: Reach, note: Note) -> list[str]:
-        """Tables beside MLflow's that no dump takes along, which is noted.
-
-        Of a database of its own it takes everything.
-        """
-        found = reach.ask("strangers")["tables"] if self.is_elsewhere(reach.settings) else []
-        if found:
+    def note_left_alone(self, reach: Reach, note: Note) -> None:
+        """Tables beside MLflow's that no dump takes along; of one of its own it takes all."""
+        if self.is_elsewhere(reach.settings) and (found := reach.ask("left-alone")["tables"]):
             note(f"{', '.join(found)}: tables of the database that MLflow did not make")
-        return list(found)
-
-    def make_schema(self, reach: Reach, revision: str) -> None:
-        """Make MLflow's tables anew, as they were at a version; the stack's own has no others."""
-        sparing = self.is_elsewhere(reach.settings)
-        reach.ask("make-schema", revision=revision, sparing=sparing)
 
     def password(self, settings: Settings) -> Credential:
         """That of the user as which MLflow comes."""

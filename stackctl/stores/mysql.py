@@ -43,14 +43,14 @@ class MySQL(Database):
 
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """Every row, of one snapshot; those of the login are another one's."""
-        without = self.left_out(reach, note)
-        tables = json.dumps(reach.ask("definitions", without=without)).encode()
+        self.note_left_alone(reach, note)
+        tables = json.dumps(reach.ask("definitions")).encode()
         yield Entry(_TABLES, len(tables)), io.BytesIO(tables)
-        yield from rowstream.dump(reach, _NAME, without)
+        yield from rowstream.dump(reach, _NAME)
 
     def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Make the schema of that version anew, and fill it in one transaction."""
-        self.make_schema(reach, revision)
+        reach.ask("make-schema", revision=revision)
         for entry, content in entries:
             if entry.path == _TABLES:
                 reach.ask("define", **json.load(content))

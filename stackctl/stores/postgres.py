@@ -42,7 +42,8 @@ class PostgreSQL(Database):
     def dump(self, reach: Reach, note: Note) -> Iterator[tuple[Entry, BinaryIO]]:
         """One snapshot: what pg_dump writes, or of a server of whatever version the rows."""
         if self.is_elsewhere(reach.settings):
-            yield from rowstream.dump(reach, _ROWS, self.left_out(reach, note))
+            self.note_left_alone(reach, note)
+            yield from rowstream.dump(reach, _ROWS)
             return
         with reach.within("postgres", "postgres-dump.sh") as pipe:
             yield Entry(_DUMP, None), pipe.stdout
@@ -55,7 +56,7 @@ class PostgreSQL(Database):
                     copy(content, pipe.stdin)
                 continue
             if number == 0:
-                self.make_schema(reach, revision)
+                reach.ask("make-schema", revision=revision)
             if entry.path == _DUMP:
                 rowstream.load_dump(reach, content)
             elif entry.path == _ROWS or rowstream.is_login(entry.path):

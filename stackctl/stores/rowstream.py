@@ -45,15 +45,14 @@ def flaw(entry: Entry, content: BinaryIO, counts: Ranges) -> str:
         return f"cannot be read: {error}"
 
 
-def dump(reach: Reach, name: str, without: Sequence[str]) -> Iterator[tuple[Entry, BinaryIO]]:
+def dump(reach: Reach, name: str) -> Iterator[tuple[Entry, BinaryIO]]:
     """Every row, of one snapshot; those of the login are another one's.
 
     Args:
         reach: How the database is reached.
         name: Of the entry with the runs.
-        without: Tables that are left out.
     """
-    with reach.courier("rows-out", without=list(without)) as pipe:
+    with reach.courier("rows-out") as pipe:
         yield Entry(name, None), pipe.stdout
     if reach.settings.auth == "basic":
         revision = reach.ask("login-revision")["revision"]

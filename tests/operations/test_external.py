@@ -134,6 +134,15 @@ def test_a_stack_that_is_there_stays_with_it(with_password: Stage, server: Datab
             with_password.deploy("scenario-5", *THERE, flag)
 
 
+def test_another_place_is_that_of_a_copy(with_password: Stage, server: Database) -> None:
+    with_password.deploy("scenario-5", *THERE)
+    assert with_password.deploy("scenario-5", *THERE, "database_host=10.0.0.9")
+    server.says = {"claim": ""}
+    with pytest.raises(UserError, match="is not the one that this stack has served"):
+        with_password.deploy("scenario-5", *THERE, "database_host=10.0.0.10")
+    assert with_password.deploy("scenario-5", *THERE, "database_host=10.0.0.9", "workers=3")
+
+
 def test_it_is_left_where_the_stack_is_taken_away(with_password: Stage, server: Database) -> None:
     deployment = with_password.deployed("scenario-5", *THERE, runs=1)
     remove_with_data(deployment, progress=with_password.progress)

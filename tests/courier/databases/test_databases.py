@@ -3,15 +3,20 @@
 import io
 import json
 import os
+import runpy
 import sqlite3
 import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pytest
+import sqlalchemy
 
+from stackctl import resources
+from stackctl.courier import login, schemas
 from stackctl.courier.errors import Refused
 from stackctl.courier.frames import End
 from stackctl.courier.parts import Part
@@ -291,3 +296,34 @@ def test_wrong_password_is_told_without_it(stores: Stores) -> None:
         assert (done.returncode, done.stdout) == (3, b"")
         assert done.stderr.count(b"\n") == 1, done.stderr
         assert b"geheim" not in done.stderr
+
+
+@pytest.mark.parametrize("made_by", ["a courier", "a server"])
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_the_login_s_tables_are_made(stores: Stores, kind: str, made_by: str) -> None:
+    """MLflow's own migration (3.17.2) waits for itself there, and names two constraints alike."""
+    from mlflow.server.auth.db import utils
+
+    database = f"login_by_{made_by.split()[1]}"
+    stores.query(kind, f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
+    url = sqlalchemy.make_url(stores.servers[kind]).set(database=database)
+    engine = sqlalchemy.create_engine(url)
+    try:
+        if made_by == "a courier":
+            login.migrate(engine, "head")
+        else:
+            folder = resources.folder("templates") / "entrypoints"
+            made = SimpleNamespace(
+                migrate=utils.migrate, _get_alembic_config=utils._get_alembic_config
+            )
+            runpy.run_path(str(folder / "mlflow_login.py"))["migrate_in_mysql"](made)
+            made.migrate_if_needed(engine, "head")
+            # Which then has nothing to do.
+            made.migrate = None
+            made.migrate_if_needed(engine, "head")
+        assert schemas.is_newest(engine, schemas.LOGIN)
+        tables = sqlalchemy.inspect(engine).get_table_names()
+        assert {"users", "roles", "experiment_permissions"} <= set(tables)
+    finally:
+        engine.dispose()
+        stores.query(kind, f"DROP DATABASE {database}")
