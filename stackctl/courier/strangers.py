@@ -5,12 +5,16 @@ stack's own they are a part of it.
 """
 
 import os
-from importlib import import_module
+import re
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from stackctl.courier.parts import Part, belongs
+
+_NAMED = re.compile(r"^    __tablename__ = \"(\w+)\"$", re.MULTILINE)
 
 
 def may_be_there() -> bool:
@@ -23,17 +27,16 @@ def names(connection: sa.Connection) -> set[str]:
     if not may_be_there() or connection.dialect.name == "sqlite":
         return set()
     there = {n for n in sa.inspect(connection).get_table_names() if belongs(n, Part.TRACKING)}
-    # To know MLflow's is to import it, which takes seconds.
-    return there - _of_mlflow() if there else there
+    return there - of_mlflow()
 
 
-def _of_mlflow() -> set[str]:
-    import mlflow.store
-    from mlflow.store.db.base_sql_model import Base
-    from mlflow.store.tracking.dbmodels.initial_models import Base as Initial
+@cache
+def of_mlflow() -> frozenset[str]:
+    """Those that MLflow's models name, of its first version too, as their files say.
 
-    # What all of them define is in the one `Base`, and in that of the first version.
-    (place,) = mlflow.store.__path__
-    for path in Path(place).glob("*/dbmodels/models.py"):
-        import_module(f"mlflow.store.{path.parts[-3]}.dbmodels.models")
-    return {*Base.metadata.tables, *Initial.metadata.tables}
+    To import MLflow takes seconds.
+    """
+    spec = find_spec("mlflow")
+    place = Path(str(spec and spec.origin)).parent / "store"
+    files = place.glob("*/dbmodels/*.py")
+    return frozenset(name for path in files for name in _NAMED.findall(path.read_text("utf-8")))
