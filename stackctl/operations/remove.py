@@ -10,6 +10,7 @@ from stackctl.errors import MachineError, UserError
 from stackctl.operations import external
 from stackctl.operations.held import held
 from stackctl.progress import Progress
+from stackctl.render.database import OF_EXTERNAL
 from stackctl.stack import HALF_DONE, Stack, choices
 
 
@@ -24,6 +25,10 @@ class Losses:
     kept_keys: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
 
+    @property
+    def _what_stays(self) -> str:
+        return ", ".join(self.elsewhere) or "what MLflow encrypted"
+
     def __str__(self) -> str:
         lines = [f"  volume   {name}" for name in self.volumes]
         lines += [f"  folder   {self.data}"] if self.data else []
@@ -31,7 +36,7 @@ class Losses:
         if self.kept_data:
             lines.append(f"  (kept: {self.kept_data}, which stackctl did not make)")
         if self.kept_keys:
-            lines.append(f"  (kept: {', '.join(self.kept_keys)}, which open what MLflow encrypted)")
+            lines.append(f"  (kept: {', '.join(self.kept_keys)}, which open {self._what_stays})")
         lines += [f"  (kept: {what}, which somebody else runs)" for what in self.elsewhere]
         return "\n".join(lines)
 
@@ -46,6 +51,10 @@ def losses(deployment: Deployment) -> Losses:
     kind, kept = deployment.scenario.backend_kind, set[str]()
     if data is not None and not ours and kind.local and deployment.backend.is_in(data):
         kept = {key.secret for key in kind.keys}
+    if deployment.has_database_elsewhere:
+        # It stays, with what MLflow encrypted there; and of a password that was rotated nobody has
+        # another copy.
+        kept = {key.secret for key in kind.keys} | OF_EXTERNAL
     names = stack.secrets.names()
     return Losses(
         volumes=tuple(sorted(deployment.runtime.observe(stack).volumes)),
@@ -109,7 +118,7 @@ def remove_with_data(deployment: Deployment, *, progress: Progress) -> None:
     if lost.kept_keys:
         progress(
             f"kept {', '.join(lost.kept_keys)} in {stack.secrets.path}: without them nobody reads "
-            f"what MLflow encrypted in {lost.kept_data}"
+            f"what MLflow encrypted in {lost.kept_data or ', '.join(lost.elsewhere)}"
         )
 
 

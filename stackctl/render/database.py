@@ -9,6 +9,8 @@ from stackctl.settings.database import DatabaseUrl
 PASSWORD, CERTIFICATE, KEY = (
     "database_password", "database_client_certificate", "database_client_key",
 )  # fmt: skip
+# What opens a database that stays when a stack goes.
+OF_EXTERNAL = frozenset({PASSWORD, CERTIFICATE, KEY})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 # As long as PostgreSQL and MySQL take names.
 _NAME_BYTES = 63
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|[0-9A-Fa-f:.]{2,45}")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 
 
 def host(value: str) -> str:
@@ -16,12 +16,15 @@ def host(value: str) -> str:
     Raises:
         ValueError: It is none of them.
     """
-    if value and not value.startswith("/") and not _HOST.fullmatch(value):
+    if not value or value.startswith("/") or _HOST.fullmatch(value):
+        return value
+    try:
+        return str(ip_address(value))
+    except ValueError:
         raise ValueError(
             "give a name or an address alone, or the whole path of a Unix socket; the port is "
             "database_port"
-        )
-    return value
+        ) from None
 
 
 def name(value: str) -> str:

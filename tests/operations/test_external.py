@@ -147,6 +147,8 @@ def test_it_is_left_where_the_stack_is_taken_away(with_password: Stage, server: 
     deployment = with_password.deployed("scenario-5", *THERE, runs=1)
     remove_with_data(deployment, progress=with_password.progress)
     assert (len(server.tables["runs"]), server.claim) == (1, "")
+    # What it takes to get in and to read what is there, and no more.
+    assert deployment.secrets.names() == ["database_password", "gateway_passphrase", "webhook_key"]
     assert "kept database ml at db.example.org: somebody else runs it" in with_password.told
 
 

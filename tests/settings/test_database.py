@@ -75,6 +75,8 @@ def test_a_schema_is_first_in_the_list() -> None:
         ({"database_host": "postgres://h"}, "give a name or an address alone"),
         ({"database_host": "h:5432"}, "give a name or an address alone"),
         ({"database_host": "u@h"}, "give a name or an address alone"),
+        ({"database_host": "a:b"}, "give a name or an address alone"),
+        ({"database_host": "[::1]"}, "give a name or an address alone"),
         ({"database_host": "h", "database_name": ""}, "1 to 63 bytes"),
         ({"database_host": "h", "database_name": "ö" * 32}, "1 to 63 bytes"),
         ({"database_host": "h", "database_user": "a\nb"}, "no control characters"),
