@@ -18,7 +18,6 @@ class KeyKind:
         one: What it encrypts, for people.
         many: The same, of several.
         mend: What to do where no key opens some, which MLflow is kept from stumbling over.
-        usual: What servers take that are told of none (MLflow 3.17.2).
     """
 
     name: str
@@ -27,7 +26,6 @@ class KeyKind:
     one: str
     many: str
     mend: str
-    usual: tuple[str, ...] = ()
 
     def count(self, number: int) -> str:
         """`3 secrets of webhooks`."""
@@ -48,7 +46,6 @@ KEYS = (
     KeyKind(
         "gateway", "gateway_passphrase", "MLFLOW_CRYPTO_KEK_PASSPHRASE",
         "API key of the gateway", "API keys of the gateway", "enter each again",
-        ("mlflow-default-kek-passphrase-for-development-only",),
     ),
 )  # fmt: skip
 

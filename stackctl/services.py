@@ -99,8 +99,6 @@ _TABLE = (
     ),
 )  # fmt: skip
 SERVICES: Mapping[str, ServiceKind] = _Kinds((kind.name, kind) for kind in _TABLE)
-# Those that keep runs, and what only looks into one of them.
-DATABASES = frozenset({"postgres", "mysql", "browser"})
 # The settings that name published ports, each once.
 PORT_SETTINGS = tuple(
     dict.fromkeys(name for kind in _TABLE for name in (kind.published, *kind.besides) if name)

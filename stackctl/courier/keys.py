@@ -134,12 +134,16 @@ KINDS: dict[str, Kind] = {kind.kind: kind for kind in (Webhook(), Gateway())}
 
 
 def taken(job: dict[str, Any], _in: BinaryIO, _out: BinaryIO) -> dict[str, list[bool]]:
-    """Which of `values` open something of `kind`; none where there is nothing to open."""
+    """Which of `values` open something of `kind`; none where there is nothing to open.
+
+    With `usual`, also what MLflow takes by default.
+    """
     kind = KINDS[job["kind"]]
+    values = [*job["values"], *(_usual(kind.kind) if job.get("usual") else ())]
     with engine().connect() as connection:
         rows = list(kind.rows(connection))
     opened = [any(kind.opened(row.value, key) is not None for row in rows)
-              for key in job["values"]]  # fmt: skip
+              for key in values]  # fmt: skip
     return {"taken": opened if rows else []}
 
 

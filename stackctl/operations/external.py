@@ -14,24 +14,22 @@ from stackctl.stack import Manifest
 _SECONDS_LATE = 60
 # What SQLAlchemy opens for each worker where nothing is set.
 _POOL, _OVERFLOW = 5, 10
-# What drivers say -> what to do about it.
-_HINTS = {
-    "password authentication failed": "put the password of user {user} into {secret}",
-    "Access denied": "put the password of user {user} into {secret}, and see that this user may "
-    "use database {name} from here",
-    "does not exist": "make it there, or name another with database_name, database_user",
-    "Unknown database": "make it there, or name another with --set database_name=NAME",
-    "does not match host name": "give the name that its certificate is for, with "
-    "--set database_host=NAME",
-    "mismatch, certificate": "give the name that its certificate is for, with "
-    "--set database_host=NAME",
-    "certificate verify failed": "name the file of its authority with --set database_ca=FILE",
-    "unable to get local issuer": "name the file of its authority with --set database_ca=FILE",
-    "root certificate file": "name the file of its authority with --set database_ca=FILE",
-    "does not support SSL": "have it take TLS; or, where nobody is between, --set database_tls=off",
-    "translate host name": "is the name right, as servers look it up?",
-    "Name or service not known": "is the name right, as servers look it up?",
-}
+# What to do about what drivers say.
+_HINTS = (
+    ("put the password of user {user} into {secret}", ("password authentication failed",)),
+    ("put the password of user {user} into {secret}, and see that this user may use database "
+     "{name} from here", ("Access denied",)),
+    ("make it there, or name another with database_name, database_user", ("does not exist",)),
+    ("make it there, or name another with --set database_name=NAME", ("Unknown database",)),
+    ("give the name that its certificate is for, with --set database_host=NAME",
+     ("does not match host name", "mismatch, certificate")),
+    ("name the file of its authority with --set database_ca=FILE",
+     ("certificate verify failed", "unable to get local issuer", "root certificate file")),
+    ("have it take TLS; or, where nobody is between, --set database_tls=off",
+     ("does not support SSL",)),
+    ("is the name right, as servers look it up?",
+     ("translate host name", "Name or service not known")),
+)  # fmt: skip
 _HINT = "does it run, and do its firewall and security group let this machine in?"
 
 
@@ -66,7 +64,8 @@ def described(deployment: Deployment) -> Finding:
     if failure := found.get("failure"):
         return Finding(subject, "problem", failure, _hint(deployment, failure))
     if wrong := _wrong(found, settings) or _theirs(found, deployment):
-        return Finding(subject, "problem", f"{place(settings)} {wrong[0]}", wrong[1])
+        what, hint = wrong
+        return Finding(subject, "problem", f"{place(settings)} {what}", hint)
     told = [deployment.scenario.backend_kind.label, found["version"]]
     told += ["with TLS"] if found["tls"] else ["without TLS"]
     about = f"{' '.join(told)}; " + (
@@ -126,7 +125,8 @@ def refuse_unusable(deployment: Deployment, before: Manifest | None, progress: P
 
 def _hint(deployment: Deployment, failure: str) -> str:
     settings, secret = deployment.settings, deployment.secrets.path / "database_password"
-    hint = next((hint for said, hint in _HINTS.items() if said in failure), _HINT)
+    known = (hint for hint, said in _HINTS if any(words in failure for words in said))
+    hint = next(known, _HINT)
     return hint.format(user=settings.database_user, name=settings.database_name, secret=secret)
 
 

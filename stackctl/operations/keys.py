@@ -84,8 +84,8 @@ def take_over(deployment: Deployment, known: Known, progress: Progress) -> None:
 
 def opens_some(deployment: Deployment, kind: KeyKind) -> bool:
     """The stack's own key, or the one in MLflow's source, opens something of a kind."""
-    values = [deployment.secrets.read(kind.secret).reveal(), *kind.usual]
-    return any(deployment.ask("keys-taken", kind=kind.name, values=values)["taken"])
+    values = [deployment.secrets.read(kind.secret).reveal()]
+    return any(deployment.ask("keys-taken", kind=kind.name, values=values, usual=True)["taken"])
 
 
 def give_back(deployment: Deployment) -> None:

@@ -48,13 +48,12 @@ def losses(deployment: Deployment) -> Losses:
     data = stack.data_folder(manifest)
     data = data if data is not None and data.exists() else None
     ours = data is not None and manifest.data_created and not data.is_symlink()
-    kind, kept = deployment.scenario.backend_kind, set[str]()
-    if data is not None and not ours and kind.local and deployment.backend.is_in(data):
-        kept = {key.secret for key in kind.keys}
-    if deployment.has_database_elsewhere:
-        # It stays, with what MLflow encrypted there; and of a password that was rotated nobody has
-        # another copy.
-        kept = {key.secret for key in kind.keys} | OF_EXTERNAL
+    kind, elsewhere = deployment.scenario.backend_kind, deployment.has_database_elsewhere
+    stays = data is not None and not ours and kind.local and deployment.backend.is_in(data)
+    kept = {key.secret for key in kind.keys} if stays or elsewhere else set[str]()
+    if elsewhere:
+        # Of a password that was rotated nobody has another copy.
+        kept |= OF_EXTERNAL
     names = stack.secrets.names()
     return Losses(
         volumes=tuple(sorted(deployment.runtime.observe(stack).volumes)),

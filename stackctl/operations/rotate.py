@@ -149,11 +149,10 @@ def _wanted(
             why, hint = change.credential.foreign
             raise UserError(f"{change.credential} cannot be rotated here: {why}", hint=hint)
     if not names and not opened:
-        left = {id(change): why for change in known if (why := _left(change.credential))}
-        named = [change for change in known if id(change) not in left]
+        named = [change for change in known if not _left(change.credential)]
         for change in known:
-            if id(change) in left:
-                progress(f"left as they are: {change.credential}; {left[id(change)]}")
+            if why := _left(change.credential):
+                progress(f"left as they are: {change.credential}; {why}")
     if not named and not opened:
         raise UserError("no secret of this stack can be rotated here", hint="nothing was changed")
     return [change for change in known if change in named or change in opened]

@@ -14,7 +14,6 @@ from stackctl.render.host import Surroundings
 from stackctl.render.rendering import Rendering
 from stackctl.render.templates import template
 from stackctl.services import SERVICES
-from stackctl.settings.database import is_loopback
 from stackctl.urls import Url
 from stackctl.versions import DEFAULT_IMAGES, requirements
 
@@ -39,6 +38,7 @@ class ComposeRendering(Rendering):
         """The files, with `compose.yaml` as the one that names all others."""
         self.refuse_misfits()
         self.refuse_provider_here()
+        self.refuse_database_here()
         self.render_image()
         self.extra = overlay.read(self.host.extra, self.services(), self.effective)
         rendered = [self.render_service(name) for name in self.services()]
@@ -80,10 +80,24 @@ class ComposeRendering(Rendering):
         Raises:
             BadSetting: The OpenID provider would be there.
         """
-        issuer = self.settings.oidc.issuer
-        if self.settings.auth == "oidc" and Url.parse(issuer).is_loopback:
+        if self.settings.auth == "oidc":
+            issuer = self.settings.oidc.issuer
+            self._refuse_here("oidc.issuer", issuer, Url.parse(issuer))
+
+    def refuse_database_here(self) -> None:
+        """The same of an external database.
+
+        Raises:
+            BadSetting: It would be there.
+        """
+        if self.database():
+            host = self.settings.database_host
+            self._refuse_here("database_host", host, Url("", host, 0))
+
+    def _refuse_here(self, key: str, value: str, url: Url) -> None:
+        if url.is_loopback:
             raise BadSetting(
-                "oidc.issuer", issuer, self.effective.sources.get("oidc.issuer", "default"),
+                key, value, self.effective.sources.get(key, "default"),
                 "containers do not reach it: loopback is the machine itself; name it by another "
                 "address, or use --runtime embedded",
             )  # fmt: skip
@@ -125,15 +139,6 @@ class ComposeRendering(Rendering):
     def inner(self, service: str) -> Url:
         """The service's name on the stack's network."""
         return by_name(service)
-
-    def why_not_reached(self, host: str) -> str:
-        """A container's loopback is its own."""
-        if not is_loopback(host):
-            return ""
-        return (
-            "in a container that is the container itself; give this machine's name or its address "
-            "in the network"
-        )
 
     def servers(self) -> list[str]:
         """Each MLflow server has its service's name."""

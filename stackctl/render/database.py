@@ -1,16 +1,63 @@
 """The database of a stack, as its servers are told of one that somebody else runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from stackctl.services import SERVICES
 from stackctl.settings import Settings
-from stackctl.settings.database import DatabaseUrl
 
 PASSWORD, CERTIFICATE, KEY = (
     "database_password", "database_client_certificate", "database_client_key",
 )  # fmt: skip
 # What opens a database that stays when a stack goes.
 OF_EXTERNAL = frozenset({PASSWORD, CERTIFICATE, KEY})
+
+
+@dataclass(frozen=True)
+class DatabaseUrl:
+    """The address of a database as SQLAlchemy writes it, in two parts: a password is between them.
+
+    Attributes:
+        scheme: Which database and driver.
+        user: Who comes.
+        host: A name, an address, or the path of a Unix socket.
+        port: Where it listens.
+        name: Of the database.
+        socket: The word of a query in which the driver is told of a socket.
+        query: More words of the driver's.
+    """
+
+    scheme: str
+    user: str
+    host: str
+    port: int
+    name: str
+    socket: str = ""
+    query: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def before_password(self) -> str:
+        """`postgresql+psycopg2://mlflow:`."""
+        return f"{self.scheme}://{quote(self.user, safe='')}:"
+
+    @property
+    def after_password(self) -> str:
+        """`@db.example.org:5432/mlflow?sslmode=require`."""
+        query = dict(self.query)
+        if self.is_socket:
+            query[self.socket] = self.host
+            # By its port PostgreSQL finds the file in the folder.
+            place = f"@:{self.port}" if self.socket == "host" else "@"
+        else:
+            bracketed = f"[{self.host}]" if ":" in self.host else self.host
+            place = f"@{bracketed}:{self.port}"
+        words = "&".join(f"{key}={quote(value, safe='/')}" for key, value in query.items())
+        return f"{place}/{quote(self.name, safe='')}" + (f"?{words}" if words else "")
+
+    @property
+    def is_socket(self) -> bool:
+        """It is on this machine, and reached by a file."""
+        return self.host.startswith("/")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from stackctl.render.database import ExternalDatabase, external
 from stackctl.render.host import Host, Surroundings
 from stackctl.render.templates import environment, template
 from stackctl.scenario import Scenario
-from stackctl.services import DATABASES, SERVICES
+from stackctl.services import SERVICES
 from stackctl.settings import Effective, Settings
 from stackctl.urls import Url
 from stackctl.versions import MLFLOW, POSTGRES_MAJOR, PYTHON, older
@@ -109,27 +109,19 @@ class Rendering(ABC):
         Raises:
             BadSetting: They would.
         """
-        settings = self.settings
-        if (
-            settings.auth == "basic"
-            and older(settings.mlflow_version, _LOGIN_BESIDE_RUNS)
-            and not self.scenario.backend_kind.local
-        ):
-            raise BadSetting(
-                "mlflow_version",
-                settings.mlflow_version,
-                self.effective.sources.get("mlflow_version", "default"),
-                f"auth=basic with {self.scenario.backend_kind.label} needs MLflow "
-                f"{_LOGIN_BESIDE_RUNS} or newer",
-            )
-        if settings.auth == "basic" and self.scenario.backend == "mysql" and not self.ships_mlflow:
-            raise BadSetting(
-                "mlflow_version",
-                settings.mlflow_version,
-                self.effective.sources.get("mlflow_version", "default"),
+        settings, store, why = self.settings, self.scenario.backend_kind, ""
+        if settings.auth != "basic" or store.local:
+            return
+        if older(settings.mlflow_version, _LOGIN_BESIDE_RUNS):
+            why = f"auth=basic with {store.label} needs MLflow {_LOGIN_BESIDE_RUNS} or newer"
+        elif self.scenario.backend == "mysql" and not self.ships_mlflow:
+            why = (
                 "this MLflow cannot make the tables of its own login in MySQL; stackctl has that "
-                f"mended for {MLFLOW} alone",
+                f"mended for {MLFLOW} alone"
             )
+        if why:
+            source = self.effective.sources.get("mlflow_version", "default")
+            raise BadSetting("mlflow_version", settings.mlflow_version, source, why)
 
     def refuse_single_sign_on(self) -> None:
         """Single sign-on goes with the scenario and with what servers are made of.
@@ -206,31 +198,25 @@ class Rendering(ABC):
         """A database that somebody else runs takes the place of one that the scenario has.
 
         Raises:
-            BadSetting: It has none, or its servers could not come to that.
+            BadSetting: It has none, or that has no schemas.
         """
         settings, backend = self.settings, self.scenario.backend
         if settings.database != "external":
             return
         key, why = "database", ""
-        if backend not in DATABASES:
+        if not self.scenario.backend_kind.service:
             label = self.scenario.backend_kind.label
             why = (f"{self.scenario.name} keeps {label}; scenario-4, scenario-5, scenario-6 and "
                    "scenario-3b-mysql have a database that can be another one")  # fmt: skip
         elif settings.database_schema and backend != "postgres":
             key, why = "database_schema", "in MySQL a schema is a database: database_name"
-        elif why := self.why_not_reached(settings.database_host):
-            key = "database_host"
         if why:
             source = self.effective.sources.get(key, "default")
             raise BadSetting(key, getattr(settings, key), source, why)
 
-    def why_not_reached(self, host: str) -> str:
-        """Why servers could not come to a host that this machine can reach; "" where they can."""
-        return ""
-
     def database(self) -> ExternalDatabase | None:
         """The database that somebody else runs; None where the stack has its own."""
-        if self.settings.database != "external" or self.scenario.backend not in DATABASES:
+        if self.scenario.backend_kind.service not in self.settings.elsewhere:
             return None
         secrets = self.surroundings(self.scenario.server).secrets
         return external(self.scenario.backend, self.settings, secrets)

@@ -1,9 +1,9 @@
-"""How an external database is reached: what its settings may say, and its address as a URL."""
+"""What the settings of an external database may say."""
 
 import re
-from dataclasses import dataclass, field
 from ipaddress import ip_address
-from urllib.parse import quote
+
+from stackctl.urls import Url
 
 # As long as PostgreSQL and MySQL take names.
 _NAME_BYTES = 63
@@ -55,65 +55,10 @@ def problem(place: str, tls: str, plain_http: str) -> str:
     """Why `database_host` and others lead to no external database, or in clear; "" else."""
     if not place:
         return "database=external needs the place of it: --set database_host=NAME"
-    here = place.startswith("/") or is_loopback(place)
+    here = place.startswith("/") or Url("", place, 0).is_loopback
     if tls == "off" and plain_http == "no" and not here:
         return (
             f"database_tls=off would send runs and the login to {place} in clear; "
             "--set database_tls=require, or plain_http=yes-on-a-trusted-network"
         )
     return ""
-
-
-def is_loopback(host: str) -> bool:
-    """It names this machine, and no other can."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-@dataclass(frozen=True)
-class DatabaseUrl:
-    """The address of a database as SQLAlchemy writes it, in two parts: a password is between them.
-
-    Attributes:
-        scheme: Which database and driver.
-        user: Who comes.
-        host: A name, an address, or the path of a Unix socket.
-        port: Where it listens.
-        name: Of the database.
-        socket: The word of a query in which the driver is told of a socket.
-        query: More words of the driver's.
-    """
-
-    scheme: str
-    user: str
-    host: str
-    port: int
-    name: str
-    socket: str = ""
-    query: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def before_password(self) -> str:
-        """`postgresql+psycopg2://mlflow:`."""
-        return f"{self.scheme}://{quote(self.user, safe='')}:"
-
-    @property
-    def after_password(self) -> str:
-        """`@db.example.org:5432/mlflow?sslmode=require`."""
-        query = dict(self.query)
-        if self.is_socket:
-            query[self.socket] = self.host
-            # By its port PostgreSQL finds the file in the folder.
-            place = f"@:{self.port}" if self.socket == "host" else "@"
-        else:
-            bracketed = f"[{self.host}]" if ":" in self.host else self.host
-            place = f"@{bracketed}:{self.port}"
-        words = "&".join(f"{key}={quote(value, safe='/')}" for key, value in query.items())
-        return f"{place}/{quote(self.name, safe='')}" + (f"?{words}" if words else "")
-
-    @property
-    def is_socket(self) -> bool:
-        """It is on this machine, and reached by a file."""
-        return self.host.startswith("/")

@@ -19,7 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from stackctl.services import DATABASES, PORT_SETTINGS, SERVICES, replicas
+from stackctl.kinds import BACKENDS
+from stackctl.services import PORT_SETTINGS, SERVICES, replicas
 from stackctl.settings import database
 from stackctl.settings.oidc import Oidc
 from stackctl.settings.server import Server
@@ -42,6 +43,9 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 OWN_TLS = ("internal", "files", "acme")
 # What begins so is MLflow's own, with or without something in front.
 _TAKEN_PATHS = ("api", "ajax-api", "graphql", "health", "version", "static-files", "gateway", "v1")
+
+# The databases, and what only looks into one of them.
+_OF_DATABASES = {kind.service for kind in BACKENDS.values() if kind.service} | {"browser"}
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -312,7 +316,7 @@ class Settings(BaseModel):
     def elsewhere(self) -> frozenset[str]:
         """Services that scenarios have, and that somebody else runs for this stack."""
         given = {"objects"} if self.object_store == "external" else set()
-        return frozenset(given | (DATABASES if self.database == "external" else set()))
+        return frozenset(given | (_OF_DATABASES if self.database == "external" else set()))
 
     def each(self, named: Iterable[str]) -> list[str]:
         """Services of a scenario, each as often as it is there."""

@@ -8,7 +8,7 @@ from stackctl.courier.misfit import Misfit
 from stackctl.errors import MachineError
 from stackctl.kinds import BACKENDS
 from stackctl.settings import Settings
-from stackctl.stores.base import BackendStore, Census, Entry, Note
+from stackctl.stores.base import BackendStore, Census, Note
 from stackctl.stores.credentials import (
     Credential,
     DatabasePassword,
@@ -77,19 +77,6 @@ class Database(BackendStore):
     def settle(self, reach: Reach, relocations: Sequence[tuple[str, str]]) -> None:
         """In the database itself, by MLflow's own migrations."""
         reach.ask("settle", relocations=relocations)
-
-
-def single(entries: Iterable[tuple[Entry, BinaryIO]], name: str) -> BinaryIO:
-    """The content of the one file that a dump consists of.
-
-    Raises:
-        MachineError: There is another one.
-    """
-    for entry, content in entries:
-        if entry.path == name:
-            return content
-        raise another(entry.path)
-    raise another("nothing")
 
 
 def another(name: str) -> MachineError:

@@ -50,19 +50,24 @@ class PostgreSQL(Database):
 
     def load(self, reach: Reach, entries: Iterable[tuple[Entry, BinaryIO]], revision: str) -> None:
         """Replace the database: in one transaction by pg_restore, else table by table."""
-        for number, (entry, content) in enumerate(entries):
-            if entry.path == _DUMP and not self.is_elsewhere(reach.settings):
+        loaded = 0
+        for entry, content in entries:
+            is_dump = entry.path == _DUMP
+            if not (is_dump or entry.path == _ROWS or rowstream.is_login(entry.path)):
+                raise another(entry.path)
+            if is_dump and not self.is_elsewhere(reach.settings):
                 with reach.within("postgres", "postgres-load.sh") as pipe:
                     copy(content, pipe.stdin)
-                continue
-            if number == 0:
-                reach.ask("make-schema", revision=revision)
-            if entry.path == _DUMP:
-                rowstream.load_dump(reach, content)
-            elif entry.path == _ROWS or rowstream.is_login(entry.path):
-                rowstream.load(reach, entry, content)
             else:
-                raise another(entry.path)
+                if not loaded:
+                    reach.ask("make-schema", revision=revision)
+                if is_dump:
+                    rowstream.load_dump(reach, content)
+                else:
+                    rowstream.load(reach, entry, content)
+            loaded += 1
+        if not loaded:
+            raise another("nothing")
 
     def credentials(self, settings: Settings) -> list[Credential]:
         """The password as which MLflow comes, and what every database has."""

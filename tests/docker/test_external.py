@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import docker
 import pytest
 import sqlalchemy
 
@@ -16,16 +15,14 @@ from tests.embedded import debian
 
 
 @pytest.fixture
-def server(daemon: docker.DockerClient, tmp_path: Path) -> Iterator[tuple[sqlalchemy.URL, Path]]:
+def server(outside: str, tmp_path: Path) -> Iterator[tuple[sqlalchemy.URL, Path]]:
     """PostgreSQL 15 at the address at which containers find this machine; and its authority."""
-    bridge = daemon.networks.get("bridge").attrs["IPAM"]["Config"][0]
-    address = bridge.get("Gateway") or bridge["Subnet"].replace("0/16", "1")
     authority, ca = Authority.new(), tmp_path / "c a.pem"
     ca.write_text(authority.certificate)
-    tls = servers.Tls(authority.certificate, *authority.issue(address))
+    tls = servers.Tls(authority.certificate, *authority.issue(outside))
     with ExitStack() as stack:
         try:
-            running = stack.enter_context(servers.postgres(tls, address))
+            running = stack.enter_context(servers.postgres(tls, outside))
         except debian.ProgramsUnavailable as reason:
             pytest.skip(f"none here: {reason}")
         yield sqlalchemy.make_url(running.address), ca
@@ -37,11 +34,7 @@ def test_it_is_used_backed_up_and_left(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     url, ca = server
-    folder = person.home / ".secrets" / name
-    folder.mkdir(parents=True, mode=0o700)
-    folder.parent.chmod(0o700)
-    (folder / "database_password").touch(mode=0o600)
-    (folder / "database_password").write_text(str(url.password))
+    person.stack(name).secrets.take("database_password", str(url.password))
     chosen = ("database=external", f"database_host={url.host}", f"database_port={url.port}",
               f"database_name={url.database}", f"database_user={url.username}")  # fmt: skip
     settings = [word for pair in chosen for word in ("--set", pair)]

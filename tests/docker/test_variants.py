@@ -106,16 +106,14 @@ class ExternalStore:
 
 
 @pytest.fixture
-def external(daemon: docker.DockerClient) -> Iterator[ExternalStore]:
-    bridge = daemon.networks.get("bridge").attrs["IPAM"]["Config"][0]
-    address = bridge.get("Gateway") or bridge["Subnet"].replace("0/16", "1")
+def external(daemon: docker.DockerClient, outside: str) -> Iterator[ExternalStore]:
     s3 = free_port()
-    store = ExternalStore(f"http://{address}:{s3}")
+    store = ExternalStore(f"http://{outside}:{s3}")
     flags = [f"-{part}.port{kind}={free_port()}" for part in ("master", "volume", "filer", "admin")
              for kind in ("", ".grpc")]  # fmt: skip
     container = daemon.containers.run(
         DEFAULT_IMAGES["seaweedfs"],
-        ["mini", "-dir=/data", f"-ip={address}", f"-ip.bind={address}", f"-s3.port={s3}",
+        ["mini", "-dir=/data", f"-ip={outside}", f"-ip.bind={outside}", f"-s3.port={s3}",
          f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-s3.port.lance=0",
          "-webdav=false", "-admin.ui=false", "-master.telemetry=false", *flags],
         environment={"AWS_ACCESS_KEY_ID": store.key, "AWS_SECRET_ACCESS_KEY": store.secret},

@@ -82,12 +82,10 @@ SCENARIOS = {"postgres": "scenario-5", "mysql": "scenario-5-mysql"}
 
 
 def put(person: User, name: str, password: str, file: str = "database_password") -> None:
-    """A secret that its owner gives."""
-    folder = person.home / ".secrets" / name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.parent.chmod(0o700)
-    (folder / file).write_text(password)
-    (folder / file).chmod(0o600)
+    """A secret that its owner gives, in place of what is there."""
+    secrets = person.stack(name).secrets
+    secrets.forget(file)
+    secrets.take(file, password)
 
 
 @dataclass

@@ -305,8 +305,12 @@ class MemoryCourier:
             self._held.claim = claim
         return {}
 
-    def _keys_taken(self, _: bytes, kind: str, values: list[str]) -> dict[str, Any]:
+    def _keys_taken(
+        self, _: bytes, kind: str, values: list[str], usual: bool = False
+    ) -> dict[str, Any]:
         there = list(self._held.sealed.get(kind, {}).values())
+        # What opens without any key.
+        values = [*values, ""] if usual else values
         return {"taken": [value in there for value in values] if there else []}
 
     def _keys_rewrap(
